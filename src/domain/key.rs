@@ -1,0 +1,166 @@
+//! The record of a key: everything but the secret.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+
+use super::id::KeyId;
+use super::metadata::Metadata;
+use super::models::AllowedModels;
+use super::network::Networks;
+use super::plan::RequestsPerMinute;
+use super::scope::Scopes;
+use super::time::Timestamp;
+use super::token::{self, Hint};
+
+/// The longest name, in characters.
+pub const MAX_NAME: usize = 200;
+
+/// A key as it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Key {
+    /// What everything but the client calls it.
+    pub id: KeyId,
+    /// What is shown of the token.
+    pub hint: Hint,
+    /// The keys that a rotation linked share one allowance, named after the first of them.
+    pub allowance: KeyId,
+    /// What the operator may change.
+    pub settings: Settings,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was revoked, for good.
+    pub revoked_at: Option<Timestamp>,
+    /// The key that it took over from.
+    pub rotated_from: Option<KeyId>,
+    /// The key that takes over from it.
+    pub rotated_to: Option<KeyId>,
+}
+
+/// What the operator decides about a key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// What people call it.
+    pub name: Name,
+    /// Whether it may be used at all.
+    pub enabled: bool,
+    /// What it may do.
+    pub scopes: Scopes,
+    /// The plan that sets its request limit.
+    pub plan: String,
+    /// A request limit of its own, which overrides the plan's.
+    pub requests_per_minute: Option<RequestsPerMinute>,
+    /// How many of its requests may be in flight at once.
+    pub max_concurrent: Option<NonZeroU32>,
+    /// When it stops working.
+    pub expires_at: Option<Timestamp>,
+    /// From where it may be used.
+    pub allowed_ips: Networks,
+    /// Which models it may name.
+    pub allowed_models: AllowedModels,
+    /// The operator's notes.
+    pub metadata: Metadata,
+    /// Whether each request must be signed.
+    pub require_signature: bool,
+}
+
+/// What people call a key: not blank, at most 200 characters, none of them a control character.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name(String);
+
+/// Whether a key works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each variant's name is its meaning")]
+pub enum Status {
+    Active,
+    Disabled,
+    Expired,
+    Revoked,
+}
+
+/// When and from where a key was last used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastUse {
+    /// When the request came in.
+    pub at: Timestamp,
+    /// The client's address, where it could be read.
+    pub ip: Option<IpAddr>,
+}
+
+impl Key {
+    /// Returns whether the key works now.
+    pub fn status(&self, now: Timestamp) -> Status {
+        if self.revoked_at.is_some() {
+            Status::Revoked
+        } else if !self.settings.enabled {
+            Status::Disabled
+        } else if self.settings.expires_at.is_some_and(|end| end <= now) {
+            Status::Expired
+        } else {
+            Status::Active
+        }
+    }
+}
+
+impl Status {
+    /// Every status.
+    pub const ALL: [Self; 4] = [Self::Active, Self::Disabled, Self::Expired, Self::Revoked];
+
+    /// Returns the status's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Disabled => "disabled",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+impl Name {
+    /// Returns the name without blanks around it; fails, saying why, if it is none.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let name = text.trim();
+        if name.is_empty() {
+            return Err("is blank: say what the key is for".to_owned());
+        }
+        if name.chars().count() > MAX_NAME {
+            return Err(format!("has more than {MAX_NAME} characters"));
+        }
+        if name.chars().any(char::is_control) {
+            return Err("has a control character".to_owned());
+        }
+        if token::is_within(name) {
+            return Err("holds an API key, which is never stored: take it out".to_owned());
+        }
+        Ok(Self(name.to_owned()))
+    }
+
+    /// Returns the name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_what_people_can_read() {
+        let long = "ü".repeat(200);
+        let longer = "ü".repeat(201);
+        let cases: &[(&str, Option<&str>)] = &[
+            ("  Laptop 💻 ", Some("Laptop 💻")),
+            (&long, Some(&long)),
+            (&longer, None),
+            ("", None),
+            (" \t ", None),
+            ("a\0b", None),
+            ("a\nb", None),
+            ("mcp_sk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg38", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(Name::parse(text).ok().as_ref().map(Name::as_str), *expected, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Points in time and lengths of time, as people write them.
+
+use std::fmt;
+use std::time::Duration;
+
+use jiff::{SpanRelativeTo, Unit};
+
+/// A point in time: milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+/// Text that is no point in time or no length of time.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidTime {
+    /// Not RFC 3339.
+    #[error("`{0}` is no RFC 3339 time such as 2027-01-31T12:00:00Z")]
+    Timestamp(String),
+    /// Not a length of time.
+    #[error("`{0}` is no length of time such as 90d, 24h or 15m")]
+    Duration(String),
+}
+
+impl Timestamp {
+    /// The latest time that can be written as RFC 3339, in the year 9999.
+    const MAX: i64 = 253_402_207_200_000;
+
+    /// Returns the point that many milliseconds after the epoch.
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// Returns the point that many seconds after the epoch.
+    pub const fn from_seconds(seconds: i64) -> Self {
+        Self(seconds.saturating_mul(1_000))
+    }
+
+    /// Returns the milliseconds since the epoch.
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// Returns the whole seconds since the epoch.
+    pub const fn as_seconds(self) -> i64 {
+        self.0.div_euclid(1_000)
+    }
+
+    /// Returns the point that much later, at most the last one that can be written.
+    #[must_use]
+    pub fn after(self, duration: Duration) -> Self {
+        let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_add(millis).min(Self::MAX))
+    }
+
+    /// Returns the point that much earlier.
+    #[must_use]
+    pub fn before(self, duration: Duration) -> Self {
+        let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(millis))
+    }
+
+    /// Returns the time from an earlier point to this one, zero if it is not earlier.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// Returns the start of the step (whole seconds) that the point lies in, counted from the epoch.
+    #[must_use]
+    pub const fn floor(self, step: Duration) -> Self {
+        let step = (step.as_secs() * 1_000).cast_signed();
+        Self(self.0.div_euclid(step) * step)
+    }
+
+    /// Returns the point that an RFC 3339 text names, whatever its offset.
+    pub fn parse(text: &str) -> Result<Self, InvalidTime> {
+        text.parse::<jiff::Timestamp>()
+            .map(|time| Self(time.as_millisecond()))
+            .map_err(|_| InvalidTime::Timestamp(super::token::redact(text).into_owned()))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// Writes RFC 3339 in UTC, milliseconds only where there are some.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = jiff::Timestamp::from_millisecond(self.0).map_err(|_| fmt::Error)?;
+        fmt::Display::fmt(&time, f)
+    }
+}
+
+/// Returns the length of time that the text names: `90d`, `24h`, `1h30m`. A day is 24 hours.
+pub fn parse_duration(text: &str) -> Result<Duration, InvalidTime> {
+    let invalid = || InvalidTime::Duration(super::token::redact(text).into_owned());
+    let span: jiff::Span = text.parse().map_err(|_| invalid())?;
+    if span.get_years() != 0 || span.get_months() != 0 {
+        return Err(invalid());
+    }
+    let seconds = span.total((Unit::Second, SpanRelativeTo::days_are_24_hours())).map_err(|_| invalid())?;
+    Duration::try_from_secs_f64(seconds).map_err(|_| invalid())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_with_any_offset_and_written_in_utc() {
+        let cases = [
+            ("2027-01-31T12:00:00Z", Some("2027-01-31T12:00:00Z")),
+            ("2027-01-31T12:00:00+05:30", Some("2027-01-31T06:30:00Z")),
+            ("2027-01-31t12:00:00.25z", Some("2027-01-31T12:00:00.25Z")),
+            ("2027-01-31", None),
+            ("2027-01-31T12:00:00", None),
+            ("tomorrow", None),
+        ];
+        for (text, expected) in cases {
+            let written = Timestamp::parse(text).ok().map(|time| time.to_string());
+            assert_eq!(written.as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn lengths_of_time_are_read_as_people_write_them() {
+        let cases = [
+            ("90d", Some(90 * 86_400)),
+            ("24h", Some(86_400)),
+            ("1h30m", Some(5_400)),
+            ("15m", Some(900)),
+            ("2w", Some(14 * 86_400)),
+            ("0s", Some(0)),
+            ("-1h", None),
+            ("1y", None),
+            ("90", None),
+            ("soon", None),
+            ("", None),
+        ];
+        for (text, seconds) in cases {
+            assert_eq!(parse_duration(text).ok().map(|d| d.as_secs()), seconds, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_far_future_can_still_be_written() {
+        let end = Timestamp::from_millis(0).after(Duration::MAX);
+        assert!(end.to_string().starts_with("9999-12-30"), "{end}");
+    }
+
+    #[test]
+    fn steps_begin_at_the_epoch_and_before_it_too() {
+        let minute = Duration::from_secs(60);
+        assert_eq!(Timestamp::from_millis(61_000).floor(minute), Timestamp::from_millis(60_000));
+        assert_eq!(Timestamp::from_millis(-1).floor(minute), Timestamp::from_millis(-60_000));
+    }
+}

@@ -1,0 +1,211 @@
+//! The secret string that a client holds.
+//!
+//! `mcp_sk_`, 26 random base62 characters (154 bits) and a 6-character CRC-32 of those, so that a typo
+//! or a stray string is told apart without a look-up. The layout follows GitHub's token format.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use ring::error::Unspecified;
+use ring::rand::SecureRandom;
+
+use super::alphabet;
+
+/// What every token begins with. Never change it: keys in the field and secret scanners depend on it.
+pub const PREFIX: &str = "mcp_sk_";
+const RANDOM: usize = 26;
+const CHECKSUM: usize = 6;
+const SECRET: usize = RANDOM + CHECKSUM;
+
+/// A well-formed token. `Debug` hides it; there is no `Display`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token([u8; PREFIX.len() + SECRET]);
+
+/// The first and last four characters of a token: all of it that is ever shown again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Hint([u8; 8]);
+
+/// Text that is no token: wrong prefix, length, alphabet or checksum.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Malformed;
+
+impl Token {
+    /// Returns a new random token; fails when the system has no randomness to give.
+    pub fn random(source: &dyn SecureRandom) -> Result<Self, Unspecified> {
+        let random: [u8; RANDOM] = alphabet::random(source)?;
+        let mut token = [0; PREFIX.len() + SECRET];
+        token[..PREFIX.len()].copy_from_slice(PREFIX.as_bytes());
+        token[PREFIX.len()..][..RANDOM].copy_from_slice(&random);
+        token[PREFIX.len() + RANDOM..].copy_from_slice(&checksum(&random));
+        Ok(Self(token))
+    }
+
+    /// Returns the token in the bytes; fails if they are not exactly one.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
+        let secret = bytes.strip_prefix(PREFIX.as_bytes()).ok_or(Malformed)?;
+        let secret: [u8; SECRET] = alphabet::parse(secret).ok_or(Malformed)?;
+        let (random, check) = secret.split_at(RANDOM);
+        if checksum(random) != check {
+            return Err(Malformed);
+        }
+        Ok(Self(bytes.try_into().expect("prefix and secret have the token's length")))
+    }
+
+    /// Returns the secret itself, to hash it, sign with it, or show it this once.
+    pub fn expose(&self) -> &str {
+        alphabet::as_str(&self.0)
+    }
+
+    /// Returns what may be shown again.
+    pub fn hint(&self) -> Hint {
+        let secret = &self.0[PREFIX.len()..];
+        let mut hint = [0; 8];
+        hint[..4].copy_from_slice(&secret[..4]);
+        hint[4..].copy_from_slice(&secret[SECRET - 4..]);
+        Hint(hint)
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
+}
+
+impl fmt::Display for Hint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (first, last) = self.0.split_at(4);
+        write!(f, "{PREFIX}{}…{}", alphabet::as_str(first), alphabet::as_str(last))
+    }
+}
+
+impl fmt::Debug for Hint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Hint {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let (first, last) =
+            text.strip_prefix(PREFIX).and_then(|hint| hint.split_once('…')).ok_or(Malformed)?;
+        let both = [first.as_bytes(), last.as_bytes()].concat();
+        alphabet::parse(&both).map(Self).ok_or(Malformed)
+    }
+}
+
+/// Returns the text with every token in it blanked out, whole or cut short: `mcp_sk_…`.
+pub fn redact(text: &str) -> Cow<'_, str> {
+    if !text.contains(PREFIX) {
+        return Cow::Borrowed(text);
+    }
+    let mut parts = text.split(PREFIX);
+    let mut redacted = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        redacted.push_str(PREFIX);
+        redacted.push('…');
+        redacted.push_str(part.trim_start_matches(|c: char| c.is_ascii_alphanumeric()));
+    }
+    Cow::Owned(redacted)
+}
+
+/// Tells whether a whole token stands anywhere in the text.
+pub fn is_within(text: &str) -> bool {
+    text.match_indices(PREFIX).any(|(at, _)| {
+        text.as_bytes().get(at..at + PREFIX.len() + SECRET).is_some_and(|bytes| Token::parse(bytes).is_ok())
+    })
+}
+
+fn checksum(random: &[u8]) -> [u8; CHECKSUM] {
+    alphabet::encode(crc32fast::hash(random).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const EXAMPLE: &str = "mcp_sk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg38";
+
+    #[test]
+    fn the_contract_s_example_is_a_token() {
+        let token = Token::parse(EXAMPLE.as_bytes()).unwrap();
+        assert_eq!(token.expose(), EXAMPLE);
+        assert_eq!(token.hint().to_string(), "mcp_sk_ABCD…Fg38");
+        assert_eq!(token.hint().to_string().parse(), Ok(token.hint()));
+    }
+
+    #[test]
+    fn the_checksum_is_padded_on_the_left() {
+        assert_eq!(&checksum(&[b'0'; 26]), b"3vSKjy");
+    }
+
+    #[test]
+    fn what_is_no_token_is_told_apart_without_a_look_up() {
+        let cases: &[(&str, &str)] = &[
+            ("empty", ""),
+            ("prefix alone", "mcp_sk_"),
+            ("checksum off by one", "mcp_sk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg39"),
+            ("a letter changed", "mcp_sk_BBCDEFGHIJKLMNOPQRSTUVWXYZ39Fg38"),
+            ("31 characters", "mcp_sk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg3"),
+            ("33 characters", "mcp_sk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg380"),
+            ("another prefix", "mcp_pk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg38"),
+            ("upper-case prefix", "MCP_SK_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg38"),
+            ("the hint", "mcp_sk_ABCD…Fg38"),
+            ("letters beyond ASCII", "mcp_sk_ÀBCDEFGHIJKLMNOPQRSTUVWXYZ39Fg3"),
+            ("NUL at the end", "mcp_sk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg3\0"),
+            ("a blank in front", " mcp_sk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg38"),
+        ];
+        for (name, text) in cases {
+            assert_eq!(Token::parse(text.as_bytes()), Err(Malformed), "{name}");
+        }
+    }
+
+    #[test]
+    fn debug_hides_the_secret() {
+        let token = Token::parse(EXAMPLE.as_bytes()).unwrap();
+        assert_eq!(format!("{token:?}"), "Token(..)");
+    }
+
+    #[test]
+    fn a_token_in_a_text_is_found_and_blanked_out() {
+        let text = format!("GET /v1/x?k={EXAMPLE}&again=mcp_sk_cut!");
+        assert!(is_within(&text));
+        assert_eq!(redact(&text), "GET /v1/x?k=mcp_sk_…&again=mcp_sk_…!");
+        assert!(!is_within("mcp_sk_ is the prefix"));
+        assert!(matches!(redact("nothing here"), Cow::Borrowed(_)));
+    }
+
+    proptest! {
+        #[test]
+        fn a_new_token_reads_back(_ in 0..32_u8) {
+            let token = Token::random(&ring::rand::SystemRandom::new()).unwrap();
+            prop_assert_eq!(Token::parse(token.expose().as_bytes()), Ok(token));
+        }
+
+        #[test]
+        fn no_bytes_make_the_parser_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let _ = Token::parse(&bytes);
+            let _ = redact(&String::from_utf8_lossy(&bytes));
+            let _ = is_within(&String::from_utf8_lossy(&bytes));
+        }
+
+        #[test]
+        fn any_single_changed_character_is_noticed(at in 7..39_usize, to in "[0-9A-Za-z]") {
+            let mut text = EXAMPLE.to_owned();
+            text.replace_range(at..=at, &to);
+            prop_assume!(text != EXAMPLE);
+            prop_assert_eq!(Token::parse(text.as_bytes()), Err(Malformed));
+        }
+
+        #[test]
+        fn nothing_of_a_token_survives_redaction(before in ".*", after in "[^0-9A-Za-z].*") {
+            let text = format!("{before}{EXAMPLE}{after}");
+            prop_assert!(!redact(&text).contains("ABCDEFGHIJKLMNOPQRSTUVWXYZ"));
+        }
+    }
+}

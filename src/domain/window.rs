@@ -1,0 +1,229 @@
+//! The sliding window behind every request limit.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// How far back the window reaches.
+pub const SPAN: Duration = Duration::from_secs(60);
+/// Requests at most this far apart may share a slice, which leaves the window with its last request.
+const SLICE: Duration = Duration::from_secs(1);
+
+/// What was let through in the last 60 seconds, in at most 61 slices, however many requests that was.
+///
+/// A slice counts until its latest request is 60 seconds old. Nothing leaves too early, so in no
+/// 60 seconds are more requests let through than the limit says; a request may leave up to one second
+/// late, and only if another followed it within that second.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Window {
+    slices: VecDeque<Slice>,
+    used: u32,
+}
+
+/// Requests that leave the window together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// Steady time of the first request.
+    pub first: Duration,
+    /// Steady time of the last request.
+    pub last: Duration,
+    /// How many there were.
+    pub count: u32,
+}
+
+/// How much of a limit is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Requests per window.
+    pub limit: u32,
+    /// Requests that would be let through now.
+    pub remaining: u32,
+    /// Time until something comes back: until the next request may pass, where none may now.
+    pub reset: Duration,
+}
+
+impl Window {
+    /// Takes one request if the limit lets it through; tells what is left either way.
+    ///
+    /// A refused request leaves no trace: hammering does not move the moment of recovery.
+    pub fn take(&mut self, limit: u32, now: Duration) -> Result<Quota, Quota> {
+        // Two threads may arrive in another order than they read the clock.
+        let now = self.slices.back().map_or(now, |slice| now.max(slice.last));
+        self.forget_before(now);
+        if self.used >= limit {
+            return Err(self.quota(limit, now));
+        }
+        match self.slices.back_mut() {
+            Some(slice) if now < slice.first + SLICE => {
+                slice.last = now;
+                slice.count += 1;
+            }
+            _ => self.slices.push_back(Slice { first: now, last: now, count: 1 }),
+        }
+        self.used += 1;
+        Ok(self.quota(limit, now))
+    }
+
+    /// Returns what is left of the limit, taking nothing.
+    pub fn peek(&mut self, limit: u32, now: Duration) -> Quota {
+        self.forget_before(now);
+        self.quota(limit, now)
+    }
+
+    /// Returns what is still in the window, oldest first.
+    pub fn slices(&self) -> impl Iterator<Item = Slice> {
+        self.slices.iter().copied()
+    }
+
+    /// Tells whether nothing counts any more.
+    pub fn is_idle(&self, now: Duration) -> bool {
+        self.slices.back().is_none_or(|slice| now.saturating_sub(slice.last) >= SPAN)
+    }
+
+    /// Returns a window with these slices, oldest first: what was kept before a restart.
+    pub fn restore(slices: impl IntoIterator<Item = Slice>) -> Self {
+        let slices: VecDeque<Slice> = slices.into_iter().collect();
+        let used = slices.iter().map(|slice| slice.count).sum();
+        Self { slices, used }
+    }
+
+    fn forget_before(&mut self, now: Duration) {
+        while let Some(slice) = self.slices.front()
+            && now.saturating_sub(slice.last) >= SPAN
+        {
+            self.used -= slice.count;
+            self.slices.pop_front();
+        }
+    }
+
+    /// The remainder, and when it grows: the limit may have been lowered below what is used, so that
+    /// several slices must leave before one more request may pass.
+    fn quota(&self, limit: u32, now: Duration) -> Quota {
+        let remaining = limit.saturating_sub(self.used);
+        let must_leave = if remaining == 0 { self.used - limit + 1 } else { 1 };
+        let mut left = 0;
+        let last = self.slices.iter().find(|slice| {
+            left += slice.count;
+            left >= must_leave
+        });
+        let reset = last.map_or(Duration::ZERO, |slice| (slice.last + SPAN).saturating_sub(now));
+        Quota { limit, remaining, reset }
+    }
+}
+
+impl Quota {
+    /// Returns the reset in whole seconds, rounded up: waiting exactly that long is enough.
+    pub fn reset_seconds(&self) -> u64 {
+        self.reset.as_secs() + u64::from(self.reset.subsec_nanos() > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn the_limit_holds_across_the_turn_of_a_minute() {
+        let mut window = Window::default();
+        for _ in 0..10 {
+            assert!(window.take(10, ms(59_900)).is_ok());
+        }
+        assert!(window.take(10, ms(60_100)).is_err());
+        assert!(window.take(10, ms(119_899)).is_err());
+        assert!(window.take(10, ms(119_900)).is_ok());
+    }
+
+    #[test]
+    fn waiting_exactly_as_told_is_enough() {
+        let mut window = Window::default();
+        window.take(1, ms(0)).unwrap();
+        let quota = window.take(1, ms(1)).unwrap_err();
+        assert_eq!((quota.remaining, quota.reset_seconds()), (0, 60));
+        assert!(window.take(1, ms(1) + Duration::from_secs(quota.reset_seconds())).is_ok());
+    }
+
+    #[test]
+    fn hammering_never_moves_the_moment_of_recovery() {
+        let mut window = Window::default();
+        window.take(1, ms(0)).unwrap();
+        for now in 1..60_000 {
+            let quota = window.take(1, ms(now)).unwrap_err();
+            assert_eq!(quota.reset, ms(60_000 - now));
+        }
+        assert!(window.take(1, ms(60_000)).is_ok());
+    }
+
+    #[test]
+    fn a_changed_limit_keeps_what_was_used() {
+        let mut window = Window::default();
+        for second in 0..8 {
+            window.take(10, ms(second * 2_000)).unwrap();
+        }
+        // Lowered to 5 with 8 used: four must leave before one may pass, the last of them made at 6 s.
+        let quota = window.take(5, ms(15_000)).unwrap_err();
+        assert_eq!((quota.remaining, quota.reset), (0, ms(51_000)));
+        assert!(window.take(5, ms(65_999)).is_err());
+        assert!(window.take(5, ms(66_000)).is_ok());
+        assert_eq!(window.peek(10, ms(66_000)).remaining, 5);
+    }
+
+    #[test]
+    fn memory_is_bounded_whatever_the_limit() {
+        let mut window = Window::default();
+        for now in (0..200_000).step_by(7) {
+            window.take(u32::MAX, ms(now)).unwrap();
+        }
+        assert!(window.slices.len() <= 61, "{} slices", window.slices.len());
+    }
+
+    #[test]
+    fn a_clock_read_out_of_order_does_no_harm() {
+        let mut window = Window::default();
+        window.take(3, ms(1_000)).unwrap();
+        window.take(3, ms(900)).unwrap();
+        assert_eq!(window.slices.back().map(|slice| slice.last), Some(ms(1_000)));
+    }
+
+    proptest! {
+        /// The promise itself, checked against a plain log of every request let through.
+        #[test]
+        fn no_sixty_seconds_let_through_more_than_the_limit(
+            limit in 1..20_u32,
+            steps in proptest::collection::vec(0..4_000_u64, 1..400),
+        ) {
+            let mut window = Window::default();
+            let (mut now, mut passed) = (0, Vec::new());
+            for step in steps {
+                now += step;
+                let outcome = window.take(limit, ms(now));
+                if outcome.is_ok() {
+                    passed.push(now);
+                }
+                let counted = passed.iter().filter(|&&at| at + 60_000 > now).count();
+                prop_assert!(counted <= limit as usize, "{counted} in the 60 s before {now}");
+                // Strictness has an end too: what is refused would overrun within a second.
+                if outcome.is_err() {
+                    let nearly = passed.iter().filter(|&&at| at + 61_000 > now).count();
+                    prop_assert!(nearly >= limit as usize, "refused at {now} with {nearly}");
+                }
+            }
+            prop_assert_eq!(window.peek(limit, ms(now + 60_000)).remaining, limit);
+        }
+
+        #[test]
+        fn what_a_window_keeps_restores_it(steps in proptest::collection::vec(0..4_000_u64, 1..100)) {
+            let mut window = Window::default();
+            let mut now = 0;
+            for step in steps {
+                now += step;
+                let _ = window.take(30, ms(now));
+            }
+            prop_assert_eq!(Window::restore(window.slices()), window);
+        }
+    }
+}

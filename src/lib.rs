@@ -1,0 +1,7 @@
+//! API keys in front of your own AI server.
+//!
+//! A request is followed from the socket through [`http::public`], the [`gate`] and a handler in [`api`] to
+//! an [`upstream`]; read those four first. `ARCHITECTURE.md` has the map.
+
+pub mod clock;
+pub mod domain;
