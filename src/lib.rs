@@ -4,4 +4,5 @@
 //! an [`upstream`]; read those four first. `ARCHITECTURE.md` has the map.
 
 pub mod clock;
+pub mod config;
 pub mod domain;
