@@ -1,0 +1,110 @@
+//! The audit log: append-only, each row with the digest of the one before.
+
+use rusqlite::{Connection, OptionalExtension as _};
+
+use super::column;
+use crate::domain::audit::{Change, Row};
+
+/// A row with its place in the chain.
+#[derive(Debug)]
+pub struct Chained {
+    /// Its number; later rows have larger ones.
+    pub sequence: i64,
+    /// The row.
+    pub row: Row,
+    /// Its digest, as it was kept.
+    pub digest: [u8; 32],
+}
+
+/// Which rows to list.
+#[derive(Debug, Default)]
+pub struct Filter {
+    /// Only rows before the one with this id.
+    pub after: Option<String>,
+    /// Only changes of this kind.
+    pub action: Option<String>,
+    /// Only changes to this.
+    pub target: Option<String>,
+    /// At most this many.
+    pub limit: u32,
+}
+
+/// Appends a change to the chain, under the given id.
+pub fn append(connection: &Connection, id: String, change: Change) -> rusqlite::Result<()> {
+    let previous_digest = connection
+        .prepare_cached("SELECT digest FROM audit ORDER BY sequence DESC LIMIT 1")?
+        .query_row([], |row| row.get(0))
+        .optional()?
+        .unwrap_or_default();
+    let (uid, pid) = change.actor.process();
+    let row = Row {
+        id,
+        at: change.at,
+        via: change.actor.via().to_owned(),
+        uid,
+        pid,
+        action: change.action.to_owned(),
+        target: change.target,
+        before: change.before.map(|value| value.to_string()),
+        after: change.after.map(|value| value.to_string()),
+        previous_digest,
+    };
+    insert(connection, &row)
+}
+
+fn insert(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO audit (id, at, via, uid, pid, action, target, before, after, previous_digest, digest)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )?
+        .execute((
+            &row.id,
+            row.at.as_millis(),
+            &row.via,
+            row.uid,
+            row.pid,
+            &row.action,
+            &row.target,
+            &row.before,
+            &row.after,
+            row.previous_digest,
+            row.digest(),
+        ))
+        .map(drop)
+}
+
+/// Returns the newest rows that the filter lets through, newest first.
+pub fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<Chained>> {
+    connection
+        .prepare_cached(
+            "SELECT *
+             FROM audit
+             WHERE (?1 IS NULL OR sequence < (SELECT sequence FROM audit WHERE id = ?1))
+               AND (?2 IS NULL OR action = ?2)
+               AND (?3 IS NULL OR target = ?3)
+             ORDER BY sequence DESC
+             LIMIT ?4",
+        )?
+        .query_map((&filter.after, &filter.action, &filter.target, filter.limit), chained)?
+        .collect()
+}
+
+fn chained(row: &rusqlite::Row<'_>) -> rusqlite::Result<Chained> {
+    Ok(Chained {
+        sequence: row.get("sequence")?,
+        digest: row.get("digest")?,
+        row: Row {
+            id: row.get("id")?,
+            at: column::time(row, "at")?,
+            via: row.get("via")?,
+            uid: row.get("uid")?,
+            pid: row.get("pid")?,
+            action: row.get("action")?,
+            target: row.get("target")?,
+            before: row.get("before")?,
+            after: row.get("after")?,
+            previous_digest: row.get("previous_digest")?,
+        },
+    })
+}

@@ -1,0 +1,49 @@
+//! What an `Idempotency-Key` was used for.
+
+use rusqlite::{Connection, OptionalExtension as _};
+
+use super::column;
+use crate::domain::id::KeyId;
+use crate::domain::time::Timestamp;
+
+/// A request that an `Idempotency-Key` was used for.
+#[derive(Debug)]
+pub struct Used {
+    /// The SHA-256 of what was asked.
+    pub fingerprint: [u8; 32],
+    /// The key that was made or changed.
+    pub key: KeyId,
+}
+
+/// Returns what the `Idempotency-Key` with this digest was used for since the given time.
+pub fn find(connection: &Connection, digest: &[u8; 32], since: Timestamp) -> rusqlite::Result<Option<Used>> {
+    connection
+        .prepare_cached("SELECT fingerprint, key_id FROM idempotency WHERE digest = ?1 AND created_at >= ?2")?
+        .query_row((digest, since.as_millis()), |row| {
+            Ok(Used { fingerprint: row.get("fingerprint")?, key: column::text(row, "key_id")? })
+        })
+        .optional()
+}
+
+/// Notes what an `Idempotency-Key` was used for.
+pub fn insert(
+    connection: &Connection,
+    digest: &[u8; 32],
+    used: &Used,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO idempotency (digest, fingerprint, key_id, created_at) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute((digest, used.fingerprint, used.key.to_string(), now.as_millis()))
+        .map(drop)
+}
+
+/// Forgets what was used before the given time.
+pub fn delete_before(connection: &Connection, time: Timestamp) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM idempotency WHERE created_at < ?1")?
+        .execute([time.as_millis()])
+        .map(drop)
+}

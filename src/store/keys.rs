@@ -1,0 +1,218 @@
+//! The keys.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use rusqlite::types::ToSqlOutput;
+use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, named_params};
+
+use super::column;
+use crate::domain::digest::Digest;
+use crate::domain::id::KeyId;
+use crate::domain::key::{Key, LastUse, Name, Settings, Status};
+use crate::domain::metadata::Metadata;
+use crate::domain::models::AllowedModels;
+use crate::domain::network::Networks;
+use crate::domain::scope::Scopes;
+use crate::domain::time::Timestamp;
+use crate::domain::token::Hint;
+
+/// Which keys to list.
+#[derive(Debug)]
+pub struct Filter {
+    /// Only keys older than this one.
+    pub after: Option<KeyId>,
+    /// Only keys with this status now.
+    pub status: Option<Status>,
+    /// Only keys whose name, hint, id or metadata hold this text, in any letter case.
+    pub search: Option<String>,
+    /// The time that statuses are told by.
+    pub now: Timestamp,
+    /// At most this many.
+    pub limit: u32,
+}
+
+impl ToSql for KeyId {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.to_string().into())
+    }
+}
+
+/// Keeps a new key with the digest of its token.
+pub fn insert(connection: &Connection, key: &Key, digest: &Digest) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO keys (id, digest, hint, name, enabled, scopes, plan, requests_per_minute,
+                 max_concurrent, expires_at, allowed_ips, allowed_models, metadata, require_signature,
+                 created_at, rotated_from, allowance)
+             VALUES (:id, :digest, :hint, '', 1, '', '', NULL, NULL, NULL, '[]', '[]', '{}', 0,
+                 :created_at, :rotated_from, :allowance)",
+        )?
+        .execute(named_params! {
+            ":id": key.id,
+            ":digest": digest,
+            ":hint": key.hint.to_string(),
+            ":created_at": key.created_at.as_millis(),
+            ":rotated_from": key.rotated_from,
+            ":allowance": key.allowance,
+        })?;
+    update(connection, key)
+}
+
+/// Keeps what may change of a key.
+pub fn update(connection: &Connection, key: &Key) -> rusqlite::Result<()> {
+    let settings = &key.settings;
+    let allowed_ips: Vec<String> = settings.allowed_ips.as_slice().iter().map(ToString::to_string).collect();
+    connection
+        .prepare_cached(
+            "UPDATE keys
+             SET name = :name, enabled = :enabled, scopes = :scopes, plan = :plan,
+                 requests_per_minute = :requests_per_minute, max_concurrent = :max_concurrent,
+                 expires_at = :expires_at, allowed_ips = :allowed_ips, allowed_models = :allowed_models,
+                 metadata = :metadata, require_signature = :require_signature,
+                 revoked_at = :revoked_at, rotated_to = :rotated_to
+             WHERE id = :id",
+        )?
+        .execute(named_params! {
+            ":id": key.id,
+            ":name": settings.name.as_str(),
+            ":enabled": settings.enabled,
+            ":scopes": settings.scopes.names().join(" "),
+            ":plan": settings.plan,
+            ":requests_per_minute": settings.requests_per_minute,
+            ":max_concurrent": settings.max_concurrent,
+            ":expires_at": settings.expires_at.map(Timestamp::as_millis),
+            ":allowed_ips": json(&allowed_ips),
+            ":allowed_models": json(settings.allowed_models.as_slice()),
+            ":metadata": json(settings.metadata.entries()),
+            ":require_signature": settings.require_signature,
+            ":revoked_at": key.revoked_at.map(Timestamp::as_millis),
+            ":rotated_to": key.rotated_to,
+        })
+        .map(drop)
+}
+
+/// Forgets a key; what it used stays.
+pub fn delete(connection: &Connection, id: KeyId) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM keys WHERE id = ?1")?.execute([id]).map(drop)
+}
+
+/// Notes when a key was last used, unless something later is noted already.
+pub fn note_use(connection: &Connection, id: KeyId, last: LastUse) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE keys
+             SET last_used_at = ?2, last_used_ip = ?3
+             WHERE id = ?1 AND (last_used_at IS NULL OR last_used_at <= ?2)",
+        )?
+        .execute((id, last.at.as_millis(), column::to_text(last.ip)))
+        .map(drop)
+}
+
+/// Returns the key with the id.
+pub fn find(connection: &Connection, id: KeyId) -> rusqlite::Result<Option<(Key, Option<LastUse>)>> {
+    connection
+        .prepare_cached("SELECT * FROM keys WHERE id = ?1")?
+        .query_row([id], |row| Ok((key(row)?, last_use(row)?)))
+        .optional()
+}
+
+/// Returns the newest keys that the filter lets through, newest first.
+pub fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<(Key, Option<LastUse>)>> {
+    connection
+        .prepare_cached(
+            "SELECT *
+             FROM keys
+             WHERE (:after IS NULL
+                    OR (created_at, id) < (SELECT created_at, id FROM keys WHERE id = :after))
+               AND (:status IS NULL
+                    OR :status = CASE
+                        WHEN revoked_at IS NOT NULL THEN 'revoked'
+                        WHEN NOT enabled THEN 'disabled'
+                        WHEN expires_at <= :now THEN 'expired'
+                        ELSE 'active'
+                    END)
+               AND (:search IS NULL
+                    OR instr(lower(name || char(10) || hint || char(10) || id || char(10) || metadata),
+                             lower(:search)))
+             ORDER BY created_at DESC, id DESC
+             LIMIT :limit",
+        )?
+        .query_map(
+            named_params! {
+                ":after": filter.after,
+                ":status": filter.status.map(Status::name),
+                ":now": filter.now.as_millis(),
+                ":search": filter.search,
+                ":limit": filter.limit,
+            },
+            |row| Ok((key(row)?, last_use(row)?)),
+        )?
+        .collect()
+}
+
+/// Hands every key to the caller, one at a time: there may be a million.
+pub fn for_each(connection: &Connection, mut with: impl FnMut(Key, Digest)) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached("SELECT * FROM keys")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        with(key(row)?, row.get("digest")?);
+    }
+    Ok(())
+}
+
+fn key(row: &Row<'_>) -> rusqlite::Result<Key> {
+    Ok(Key {
+        id: column::text(row, "id")?,
+        hint: hint(row)?,
+        allowance: column::text(row, "allowance")?,
+        settings: settings(row)?,
+        created_at: column::time(row, "created_at")?,
+        revoked_at: column::optional_time(row, "revoked_at")?,
+        rotated_from: column::optional_text(row, "rotated_from")?,
+        rotated_to: column::optional_text(row, "rotated_to")?,
+    })
+}
+
+fn hint(row: &Row<'_>) -> rusqlite::Result<Hint> {
+    let text: String = row.get("hint")?;
+    text.parse().map_err(|_| column::invalid(row, "hint", "not a hint"))
+}
+
+fn settings(row: &Row<'_>) -> rusqlite::Result<Settings> {
+    let scopes: String = row.get("scopes")?;
+    let networks: Vec<String> = from_json(row, "allowed_ips")?;
+    let models: Vec<String> = from_json(row, "allowed_models")?;
+    let metadata: BTreeMap<String, String> = from_json(row, "metadata")?;
+    let name: String = row.get("name")?;
+    Ok(Settings {
+        name: Name::parse(&name).map_err(|error| column::invalid(row, "name", error))?,
+        enabled: row.get("enabled")?,
+        scopes: Scopes::parse(scopes.split_whitespace())
+            .map_err(|error| column::invalid(row, "scopes", error))?,
+        plan: row.get("plan")?,
+        requests_per_minute: row.get("requests_per_minute")?,
+        max_concurrent: row.get("max_concurrent")?,
+        expires_at: column::optional_time(row, "expires_at")?,
+        allowed_ips: Networks::parse(networks.iter().map(String::as_str))
+            .map_err(|error| column::invalid(row, "allowed_ips", error))?,
+        allowed_models: AllowedModels::parse(models)
+            .map_err(|error| column::invalid(row, "allowed_models", error))?,
+        metadata: Metadata::parse(metadata).map_err(|error| column::invalid(row, "metadata", error))?,
+        require_signature: row.get("require_signature")?,
+    })
+}
+
+fn last_use(row: &Row<'_>) -> rusqlite::Result<Option<LastUse>> {
+    let ip: Option<IpAddr> = column::optional_text(row, "last_used_ip")?;
+    Ok(column::optional_time(row, "last_used_at")?.map(|at| LastUse { at, ip }))
+}
+
+fn json(value: &(impl serde::Serialize + ?Sized)) -> String {
+    serde_json::to_string(value).expect("strings serialise")
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
+    let text: String = row.get(column)?;
+    serde_json::from_str(&text).map_err(|error| column::invalid(row, column, error))
+}

@@ -1,0 +1,88 @@
+//! Every SQL statement. Functions take a connection and return rows; they judge nothing.
+//!
+//! Reads share a small pool. Writes go through one connection, so that nothing ever waits on a lock; what
+//! a caller was told is done is on the disk (`synchronous = FULL`).
+
+pub mod audit;
+mod column;
+pub mod idempotency;
+pub mod keys;
+mod migrate;
+mod open;
+pub mod seals;
+pub mod secrets;
+pub mod usage;
+pub mod windows;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+pub use open::OpenError;
+
+type Pool = r2d2::Pool<SqliteConnectionManager>;
+
+/// The database, open and this process's alone.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    writer: Pool,
+    readers: Pool,
+    /// Held as long as the process lives: no second daemon may open the same database.
+    _lock: File,
+}
+
+/// The database could not do what it was asked to: a full or failing disk, most often.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No connection was free in time.
+    #[error("no database connection: {0}")]
+    Pool(#[from] r2d2::Error),
+    /// SQLite refused.
+    #[error("database: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+impl Store {
+    /// Runs a query on a connection that cannot write.
+    pub fn read<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        let connection = self.readers.get()?;
+        Ok(query(&connection)?)
+    }
+
+    /// Runs statements as one transaction, on the disk when this returns; an error undoes them all.
+    pub fn write<T, E: From<StoreError>>(
+        &self,
+        statements: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut connection = self.writer.get().map_err(StoreError::from)?;
+        let transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)?;
+        let result = statements(&transaction)?;
+        transaction.commit().map_err(StoreError::from)?;
+        Ok(result)
+    }
+
+    /// Brings the write-ahead log into the database, so that a copy of the one file is whole.
+    pub fn checkpoint(&self) -> Result<(), StoreError> {
+        let writer = self.writer.get()?;
+        Ok(writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+    }
+
+    /// Returns the database's size on the disk in bytes, what is still in the write-ahead log included.
+    pub fn bytes(&self) -> u64 {
+        let wal = open::beside(&self.path, "-wal");
+        [self.path.as_path(), &wal]
+            .iter()
+            .filter_map(|path| path.metadata().ok())
+            .map(|file| file.len())
+            .sum()
+    }
+
+    /// Returns where the database is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}

@@ -1,0 +1,166 @@
+//! Opens the database: refuses what is not mcpd's, takes the lock, brings the schema up to date.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::{Connection, OpenFlags};
+
+use super::migrate::{self, APPLICATION_ID, VERSION};
+use super::usage::register_functions;
+use super::{Pool, Store, StoreError};
+
+/// Readers at once; more would only queue for the same two cores and the same disk.
+const READERS: u32 = 4;
+
+/// A database that cannot be used as it is.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file or its folder cannot be read or written.
+    #[error("store.path: cannot use {path}: {cause}", path = path.display())]
+    Unusable {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// Some other program's file.
+    #[error("store.path: {path} is not an mcpd database; it was left as it is. Name another file", path = .0.display())]
+    Foreign(PathBuf),
+    /// A newer mcpd has been here.
+    #[error(
+        "store.path: {path} has schema {found}, this mcpd knows up to {VERSION}: install the newer mcpd, or restore a backup",
+        path = path.display()
+    )]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its schema version.
+        found: u32,
+    },
+    /// Another daemon has it open.
+    #[error("store.path: {path} is in use by another mcpd: stop that one first, or name another file", path = .0.display())]
+    Locked(PathBuf),
+    /// SQLite refused.
+    #[error("store.path: {path}: {cause}", path = path.display())]
+    Broken {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite says.
+        cause: StoreError,
+    },
+}
+
+impl Store {
+    /// Fails if there is a file at the path that this binary must not touch. Changes nothing.
+    pub fn check(path: &Path) -> Result<(), OpenError> {
+        let unusable = |cause| OpenError::Unusable { path: path.to_owned(), cause };
+        let mut header = Vec::new();
+        match File::open(path) {
+            Ok(file) => file.take(100).read_to_end(&mut header).map_err(unusable)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return check_folder(path),
+            Err(error) => return Err(unusable(error)),
+        };
+        // SQLite itself takes an empty file for a new database.
+        if header.is_empty() {
+            return Ok(());
+        }
+        let Some((application, version)) = read_header(&header) else {
+            return Err(OpenError::Foreign(path.to_owned()));
+        };
+        if application != APPLICATION_ID {
+            return Err(OpenError::Foreign(path.to_owned()));
+        }
+        if version > VERSION {
+            return Err(OpenError::Newer { path: path.to_owned(), found: version });
+        }
+        Ok(())
+    }
+
+    /// Opens the database, making it and its folder (mode 0700) where there is none.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        Self::check(path)?;
+        let lock = lock(path)?;
+        let broken = |cause| OpenError::Broken { path: path.to_owned(), cause };
+        prepare(path).map_err(|error| broken(error.into()))?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let writer = pool(path, flags, 1).map_err(|error| broken(error.into()))?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let readers = pool(path, flags, READERS).map_err(|error| broken(error.into()))?;
+        Ok(Self { path: path.to_owned(), writer, readers, _lock: lock })
+    }
+}
+
+/// Returns the path with something appended to its last part.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// The fields of SQLite's file header that tell whose database it is (<https://sqlite.org/fileformat.html>, 1.3).
+fn read_header(header: &[u8]) -> Option<(u32, u32)> {
+    let word = |at: usize| header.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
+    header.starts_with(b"SQLite format 3\0").then_some(())?;
+    Some((word(68)?, word(60)?))
+}
+
+/// Fails early, before anything is made, if a new database could not be.
+fn check_folder(path: &Path) -> Result<(), OpenError> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let existing = parent.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
+    let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    rustix::fs::access(existing, access)
+        .map_err(|cause| OpenError::Unusable { path: existing.to_owned(), cause: cause.into() })
+}
+
+fn lock(path: &Path) -> Result<File, OpenError> {
+    let lock_path = beside(path, ".lock");
+    let unusable = |cause| OpenError::Unusable { path: lock_path.clone(), cause };
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unusable)?;
+    }
+    let mut options = OpenOptions::new();
+    let file =
+        options.create(true).truncate(false).write(true).mode(0o600).open(&lock_path).map_err(unusable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.to_owned())),
+        Err(TryLockError::Error(error)) => Err(unusable(error)),
+    }
+}
+
+/// Makes the file, private to its owner, and applies the migrations before the pools open it.
+fn prepare(path: &Path) -> rusqlite::Result<()> {
+    let unwritable = |_| rusqlite::Error::InvalidPath(path.to_owned());
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true).mode(0o600).open(path).map_err(unwritable)?;
+    let mut connection = Connection::open(path)?;
+    // Takes effect on a new database only, and must come before its first table.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    migrate::run(&mut connection)?;
+    connection.pragma_update(None, "journal_mode", "WAL")
+}
+
+fn pool(path: &Path, flags: OpenFlags, size: u32) -> Result<Pool, r2d2::Error> {
+    let manager = SqliteConnectionManager::file(path).with_flags(flags).with_init(|connection| {
+        connection.busy_timeout(Duration::from_secs(5))?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
+        connection.set_prepared_statement_cache_capacity(64);
+        register_functions(connection)
+    });
+    r2d2::Pool::builder()
+        .max_size(size)
+        .min_idle(Some(1))
+        // A connection to a file does not go stale.
+        .test_on_check_out(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connection_timeout(Duration::from_secs(5))
+        .build(manager)
+}
