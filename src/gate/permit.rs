@@ -1,0 +1,63 @@
+//! The proof that a request was let through, and what it gives back when it ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::allowance::Slot;
+use super::keyring::Entry;
+use super::refusal::{Refusal, Refused};
+use super::replay::NotAccepted;
+use crate::clock::Now;
+use crate::domain::scope::Scope;
+use crate::domain::signature::Seal;
+use crate::domain::window::Quota;
+
+/// A request that was let through. Dropping it gives its slot back.
+#[derive(Debug)]
+pub struct Permit {
+    /// Whose request it is.
+    pub entry: Arc<Entry>,
+    /// What is left of the limit after this request.
+    pub quota: Quota,
+    _slot: Slot,
+}
+
+impl Permit {
+    /// Returns a permit for a request that passed the checks.
+    pub(super) fn new(entry: Arc<Entry>, quota: Quota, slot: Slot) -> Self {
+        Self { entry, quota, _slot: slot }
+    }
+
+    /// Fails if the key may not do something that only the body told of.
+    pub fn check_scope(&self, scope: Scope) -> Result<(), Refused> {
+        if self.entry.key.settings.scopes.contains(scope) {
+            return Ok(());
+        }
+        Err(self.refuse(Refusal::MissingScope(scope)))
+    }
+
+    /// Fails if the key may not name the model.
+    pub fn check_model(&self, model: &str) -> Result<(), Refused> {
+        if self.entry.key.settings.allowed_models.permit(model) {
+            return Ok(());
+        }
+        Err(self.refuse(Refusal::ModelNotAllowed(model.to_owned())))
+    }
+
+    /// Accepts a verified signature, which may be up to `max_skew` old or ahead, for the first and only time.
+    pub fn accept_seal(&self, seal: Seal, now: Now, max_skew: Duration) -> Result<(), Refused> {
+        // Made at most `max_skew` ahead, it stays acceptable for at most twice that.
+        let until = now.steady + max_skew * 2;
+        self.entry.seals().accept(seal, now.steady, until).map_err(|reason| {
+            self.refuse(match reason {
+                NotAccepted::Replayed => Refusal::ReplayedSignature,
+                NotAccepted::Full => Refusal::SignaturesExhausted,
+            })
+        })
+    }
+
+    /// Returns a refusal of this request, made after it was let through.
+    pub fn refuse(&self, refusal: Refusal) -> Refused {
+        Refused { refusal, entry: Some(Arc::clone(&self.entry)), quota: Some(self.quota) }
+    }
+}

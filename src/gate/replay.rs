@@ -1,0 +1,89 @@
+//! The signatures that a key has used, so that each is accepted once.
+
+use std::collections::{HashSet, VecDeque};
+use std::time::Duration;
+
+use crate::domain::signature::Seal;
+
+/// More than this many within their time are refused rather than forgotten.
+const MOST: usize = 100_000;
+
+/// The signatures accepted of one key, each until it would be too old anyway.
+#[derive(Debug, Default)]
+pub struct Seals {
+    known: HashSet<Seal>,
+    by_age: VecDeque<(Duration, Seal)>,
+}
+
+/// Why a signature is not accepted, though it matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotAccepted {
+    /// It was accepted before.
+    Replayed,
+    /// There is no room to remember it.
+    Full,
+}
+
+impl Seals {
+    /// Remembers a signature until the steady time given.
+    pub fn accept(&mut self, seal: Seal, now: Duration, until: Duration) -> Result<(), NotAccepted> {
+        while let Some((_, old)) = self.by_age.pop_front_if(|(until, _)| *until <= now) {
+            self.known.remove(&old);
+        }
+        if self.known.contains(&seal) {
+            return Err(NotAccepted::Replayed);
+        }
+        if self.known.len() >= MOST {
+            return Err(NotAccepted::Full);
+        }
+        self.known.insert(seal);
+        self.by_age.push_back((until, seal));
+        Ok(())
+    }
+
+    /// Forgets a signature that could not be kept for good after all.
+    pub fn forget(&mut self, seal: &Seal) {
+        if self.known.remove(seal) {
+            self.by_age.retain(|(_, known)| known != seal);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_signature_is_accepted_once_within_its_time() {
+        let mut seals = Seals::default();
+        assert_eq!(seals.accept([1; 32], seconds(0), seconds(600)), Ok(()));
+        assert_eq!(seals.accept([1; 32], seconds(599), seconds(1199)), Err(NotAccepted::Replayed));
+        assert_eq!(seals.accept([2; 32], seconds(599), seconds(1199)), Ok(()));
+        assert_eq!(seals.accept([1; 32], seconds(600), seconds(1200)), Ok(()));
+    }
+
+    #[test]
+    fn a_full_memory_refuses_instead_of_forgetting() {
+        let mut seals = Seals::default();
+        for number in 0..MOST as u64 {
+            let mut seal = [0; 32];
+            seal[..8].copy_from_slice(&number.to_le_bytes());
+            assert_eq!(seals.accept(seal, seconds(0), seconds(600)), Ok(()));
+        }
+        assert_eq!(seals.accept([9; 32], seconds(1), seconds(601)), Err(NotAccepted::Full));
+        assert_eq!(seals.accept([0; 32], seconds(1), seconds(601)), Err(NotAccepted::Replayed));
+        assert_eq!(seals.accept([9; 32], seconds(600), seconds(1200)), Ok(()));
+    }
+
+    #[test]
+    fn what_could_not_be_kept_may_be_sent_again() {
+        let mut seals = Seals::default();
+        seals.accept([1; 32], seconds(0), seconds(600)).unwrap();
+        seals.forget(&[1; 32]);
+        assert_eq!(seals.accept([1; 32], seconds(1), seconds(601)), Ok(()));
+    }
+}
