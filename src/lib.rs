@@ -7,4 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod gate;
+pub mod keeper;
+pub mod keys;
+pub mod meter;
 pub mod store;

@@ -1,0 +1,261 @@
+//! The one background writer: everything that must outlive the process but may not hold up a request.
+//!
+//! Usage and last uses go to the database every flush interval, windows every second, and signatures at
+//! once, the request waiting for them. Each batch is one transaction.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rusqlite::Transaction;
+use tokio::sync::oneshot;
+
+use crate::clock::Clock;
+use crate::domain::id::KeyId;
+use crate::domain::signature::Seal;
+use crate::domain::time::Timestamp;
+use crate::domain::window::{SPAN, Slice, Window};
+use crate::gate::allowance::Allowance;
+use crate::gate::keyring::Keyring;
+use crate::keys::Keys;
+use crate::meter::{Batch, Meter};
+use crate::store::usage::Step;
+use crate::store::windows::SavedWindow;
+use crate::store::{self, Store, StoreError};
+
+/// How often windows are kept: `kill -9` forgives no more than this.
+const WINDOWS: Duration = Duration::from_millis(800);
+/// How often what is past its time is forgotten.
+const PRUNING: Duration = Duration::from_secs(600);
+
+/// Hands work to the background writer.
+#[derive(Clone, Debug)]
+pub struct Keeper(Sender<Job>);
+
+/// How long usage is told apart by minute, hour and day; `None` is forever.
+#[derive(Clone, Copy, Debug)]
+pub struct Retention(pub [(Step, Option<Duration>); 3]);
+
+/// What the writer works with.
+#[derive(Debug)]
+pub struct Rooms {
+    /// Where it writes.
+    pub store: Arc<Store>,
+    /// What it writes: usage,
+    pub meter: Arc<Meter>,
+    /// and the windows of allowances that changed.
+    pub changed: Receiver<Arc<Allowance>>,
+    /// The keys, whose left-overs it clears away.
+    pub keys: Arc<Keys>,
+    /// The time.
+    pub clock: Clock,
+    /// How often usage is flushed.
+    pub flush: Duration,
+    /// How long usage is kept.
+    pub retention: Retention,
+}
+
+#[derive(Debug)]
+enum Job {
+    Seal { key: KeyId, seal: Seal, expires_at: Timestamp, kept: oneshot::Sender<()> },
+    Flush { done: oneshot::Sender<()> },
+    Stop,
+}
+
+impl Keeper {
+    /// Starts the writer. Its thread ends, everything written, once it was told to stop.
+    pub fn start(rooms: Rooms) -> std::io::Result<(Self, JoinHandle<()>)> {
+        let (sender, jobs) = channel();
+        let thread = std::thread::Builder::new()
+            .name("keeper".to_owned())
+            .spawn(move || Writer::new(rooms).run(&jobs))?;
+        Ok((Self(sender), thread))
+    }
+
+    /// Keeps an accepted signature; false if it could not be kept.
+    pub async fn keep_seal(&self, key: KeyId, seal: Seal, expires_at: Timestamp) -> bool {
+        let (kept, answer) = oneshot::channel();
+        self.0.send(Job::Seal { key, seal, expires_at, kept }).is_ok() && answer.await.is_ok()
+    }
+
+    /// Writes out what was counted up to now; false if it could not be written yet.
+    pub async fn flush(&self) -> bool {
+        let (done, answer) = oneshot::channel();
+        self.0.send(Job::Flush { done }).is_ok() && answer.await.is_ok()
+    }
+
+    /// Tells the writer to write out everything and end.
+    pub fn stop(&self) {
+        // It may have ended already.
+        let _ = self.0.send(Job::Stop);
+    }
+}
+
+/// Puts windows and signatures back that were kept before a restart.
+pub fn restore(
+    store: &Store,
+    keyring: &Keyring,
+    clock: &Clock,
+    max_skew: Duration,
+) -> Result<(), StoreError> {
+    let now = clock.now();
+    let boot = clock.boot();
+    for saved in store.read(store::windows::all)? {
+        // Steady times count on within one boot; across boots the wall clock tells how much time went by.
+        let asleep = if saved.boot == boot { None } else { Some(now.wall.since(saved.saved.wall)) };
+        let then = |steady: Duration| match asleep {
+            None => steady.min(now.steady),
+            Some(asleep) => {
+                let age = saved.saved.steady.saturating_sub(steady) + asleep;
+                now.steady.saturating_sub(age)
+            }
+        };
+        let slices = saved.slices.iter().map(|slice| Slice {
+            first: then(slice.first),
+            last: then(slice.last),
+            count: slice.count,
+        });
+        let slices = slices.filter(|slice| now.steady.saturating_sub(slice.last) < SPAN);
+        keyring.restore_window(saved.allowance, Window::restore(slices));
+    }
+    for (key, seal) in store.read(store::seals::all)? {
+        if let Some(entry) = keyring.get(key) {
+            // A full memory refuses what comes; it loses nothing of what it holds.
+            let _ = entry.seals().accept(seal, now.steady, now.steady + max_skew * 2);
+        }
+    }
+    Ok(())
+}
+
+struct Writer {
+    rooms: Rooms,
+    /// Allowances whose windows have changed since they were last written.
+    unkept: Vec<Arc<Allowance>>,
+    last_windows: Instant,
+    last_pruning: Option<Instant>,
+}
+
+/// What a batch has to do.
+struct Work {
+    jobs: Vec<Job>,
+    usage: Batch,
+    windows: bool,
+    prune: bool,
+}
+
+impl Writer {
+    fn new(rooms: Rooms) -> Self {
+        Self { rooms, unkept: Vec::new(), last_windows: Instant::now(), last_pruning: None }
+    }
+
+    fn run(mut self, jobs: &Receiver<Job>) {
+        let mut next = Instant::now() + self.rooms.flush;
+        loop {
+            let first = match jobs.recv_timeout(next.saturating_duration_since(Instant::now())) {
+                Ok(job) => Some(job),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => Some(Job::Stop),
+            };
+            let due = Instant::now() >= next;
+            let batch: Vec<Job> = first.into_iter().chain(jobs.try_iter()).collect();
+            let stop = batch.iter().any(|job| matches!(job, Job::Stop));
+            let flush = due || batch.iter().any(|job| matches!(job, Job::Flush { .. } | Job::Stop));
+            let work = self.gather(batch, flush, stop);
+            self.carry_out(work);
+            if stop {
+                return;
+            }
+            if flush {
+                next = Instant::now() + self.rooms.flush;
+            }
+        }
+    }
+
+    fn gather(&mut self, jobs: Vec<Job>, flush: bool, stop: bool) -> Work {
+        self.unkept.extend(self.rooms.changed.try_iter());
+        Work {
+            jobs,
+            usage: if flush { self.rooms.meter.drain() } else { Batch::default() },
+            windows: !self.unkept.is_empty() && (stop || self.last_windows.elapsed() >= WINDOWS),
+            prune: flush && self.last_pruning.is_none_or(|last| last.elapsed() >= PRUNING),
+        }
+    }
+
+    /// Writes one batch and tells those who wait for it. Dropping a job unanswered tells them it failed.
+    fn carry_out(&mut self, work: Work) {
+        if work.is_anything()
+            && let Err(error) = self.rooms.store.write(|transaction| self.write(transaction, &work))
+        {
+            tracing::error!("cannot write usage and limits, trying again: {error}");
+            self.rooms.meter.put_back(work.usage);
+            return;
+        }
+        if work.windows {
+            self.unkept.clear();
+            self.last_windows = Instant::now();
+        }
+        if work.prune {
+            self.last_pruning = Some(Instant::now());
+        }
+        for job in work.jobs {
+            match job {
+                // Who stopped waiting needs no answer.
+                Job::Seal { kept: done, .. } | Job::Flush { done } => drop(done.send(())),
+                Job::Stop => {}
+            }
+        }
+    }
+
+    fn write(&self, transaction: &Transaction<'_>, work: &Work) -> Result<(), StoreError> {
+        for job in &work.jobs {
+            if let Job::Seal { key, seal, expires_at, .. } = job {
+                store::seals::insert(transaction, *key, seal, *expires_at)?;
+            }
+        }
+        for (bucket, figures) in &work.usage.figures {
+            store::usage::add(transaction, bucket, figures)?;
+        }
+        for (key, last) in &work.usage.last_uses {
+            store::keys::note_use(transaction, *key, *last)?;
+        }
+        if work.windows {
+            self.write_windows(transaction)?;
+        }
+        if work.prune { self.prune(transaction) } else { Ok(()) }
+    }
+
+    fn write_windows(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
+        let (boot, saved) = (self.rooms.clock.boot(), self.rooms.clock.now());
+        for allowance in &self.unkept {
+            let window = SavedWindow {
+                allowance: allowance.id,
+                boot: boot.clone(),
+                saved,
+                slices: allowance.checkpoint(),
+            };
+            store::windows::save(transaction, &window)?;
+        }
+        Ok(())
+    }
+
+    fn prune(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
+        let now = self.rooms.clock.now().wall;
+        for (step, kept) in self.rooms.retention.0 {
+            if let Some(kept) = kept {
+                store::usage::delete_before(transaction, step, now.before(kept))?;
+            }
+        }
+        store::seals::delete_expired(transaction, now)?;
+        // A day, though a minute would do: a clock that was stepped must not cost a window its memory.
+        store::windows::delete_before(transaction, now.before(Duration::from_secs(86_400)))?;
+        self.rooms.keys.prune(transaction)
+    }
+}
+
+impl Work {
+    fn is_anything(&self) -> bool {
+        let seals = self.jobs.iter().any(|job| matches!(job, Job::Seal { .. }));
+        seals || !self.usage.is_empty() || self.windows || self.prune
+    }
+}

@@ -1,0 +1,66 @@
+//! Making a key.
+
+use super::{Issued, Keys, KeysError, Order, idempotency};
+use crate::domain::id::KeyId;
+use crate::domain::key::{Key, Settings};
+use crate::domain::time::Timestamp;
+use crate::domain::token::Token;
+use crate::store::{self, StoreError};
+
+impl Keys {
+    /// Makes a key with these settings.
+    pub fn issue(&self, settings: Settings, order: Order) -> Result<Issued, KeysError> {
+        let _turn = self.turn();
+        let now = self.clock.now().wall;
+        let token = Token::random(&self.random)?;
+        let key = self.new_key(settings, &token, now)?;
+        let digest = self.keyring.digest(&token);
+        let done_before = self.store.write(|transaction| {
+            if let Some(done) = idempotency::find(transaction, order.idempotency, now)? {
+                return Ok(Some(done));
+            }
+            store::keys::insert(transaction, &key, &digest).map_err(StoreError::from)?;
+            idempotency::note(transaction, order.idempotency, key.id, now)?;
+            self.note(transaction, order.actor, "key.create", None, Some(&key))?;
+            Ok::<_, KeysError>(None)
+        })?;
+        if let Some(done) = done_before {
+            return self.issued_before(done);
+        }
+        self.keyring.put(key.clone(), digest, self.limit(&key));
+        self.remember(&key, &token, order);
+        Ok(Issued { key, token: Some(token) })
+    }
+
+    /// Returns what the same request was answered with before, the token too while it is in memory.
+    pub(super) fn issued_before(&self, id: KeyId) -> Result<Issued, KeysError> {
+        let entry = self.keyring.get(id).ok_or(KeysError::NotFound)?;
+        Ok(Issued { key: entry.key.clone(), token: self.recent.get(id, self.clock.steady()) })
+    }
+
+    /// Keeps the token in memory for a while, if the request says how to ask for it again.
+    pub(super) fn remember(&self, key: &Key, token: &Token, order: Order) {
+        if order.idempotency.is_some() {
+            self.recent.put(key.id, token.clone(), self.clock.steady());
+        }
+    }
+
+    pub(super) fn new_key(
+        &self,
+        settings: Settings,
+        token: &Token,
+        now: Timestamp,
+    ) -> Result<Key, KeysError> {
+        let id = KeyId::random(&self.random)?;
+        Ok(Key {
+            id,
+            hint: token.hint(),
+            allowance: id,
+            settings,
+            created_at: now,
+            revoked_at: None,
+            rotated_from: None,
+            rotated_to: None,
+        })
+    }
+}

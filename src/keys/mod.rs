@@ -1,0 +1,154 @@
+//! The only writer of keys: a change is committed, then swapped into the keyring, then answered.
+
+mod audit;
+mod error;
+mod idempotency;
+mod issue;
+mod recent;
+mod rotate;
+mod start;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ring::rand::SystemRandom;
+use rusqlite::Transaction;
+
+pub use error::KeysError;
+pub use idempotency::Idempotency;
+pub use rotate::Rotation;
+pub use start::StartError;
+
+use crate::clock::Clock;
+use crate::domain::audit::Actor;
+use crate::domain::id::KeyId;
+use crate::domain::key::{Key, Settings};
+use crate::domain::plan::Plans;
+use crate::domain::token::Token;
+use crate::gate::keyring::{Entry, Keyring};
+use crate::store::{self, Store, StoreError};
+use recent::RecentTokens;
+
+/// Makes and changes keys.
+#[derive(Debug)]
+pub struct Keys {
+    store: Arc<Store>,
+    keyring: Arc<Keyring>,
+    plans: Plans,
+    clock: Clock,
+    random: SystemRandom,
+    recent: RecentTokens,
+    /// One change at a time, so that the keyring sees changes in the order they were committed.
+    turn: Mutex<()>,
+}
+
+/// Who wants a change, and how to tell the same wish sent twice.
+#[derive(Clone, Copy, Debug)]
+pub struct Order {
+    /// Who.
+    pub actor: Actor,
+    /// The request's `Idempotency-Key`, if it had one.
+    pub idempotency: Option<Idempotency>,
+}
+
+/// A key that was made, and its token while it can still be shown.
+#[derive(Debug)]
+pub struct Issued {
+    /// The record.
+    pub key: Key,
+    /// The secret. `None` only for a request repeated when it is no longer in memory.
+    pub token: Option<Token>,
+}
+
+impl Keys {
+    /// Changes what the operator decides about a key. `edit` gets the settings as they are now; what it
+    /// returns is in force when this returns.
+    pub fn change<E: From<KeysError>>(
+        &self,
+        id: KeyId,
+        actor: Actor,
+        edit: impl FnOnce(Settings) -> Result<Settings, E>,
+    ) -> Result<Key, E> {
+        let _turn = self.turn();
+        let entry = self.unrevoked(id)?;
+        let settings = edit(entry.key.settings.clone())?;
+        let key = Key { settings, ..entry.key.clone() };
+        self.store.write(|transaction| {
+            store::keys::update(transaction, &key).map_err(StoreError::from)?;
+            self.note(transaction, actor, "key.update", Some(&entry.key), Some(&key))
+        })?;
+        self.put(key.clone(), &entry);
+        Ok(key)
+    }
+
+    /// Revokes a key for good; doing it again changes nothing.
+    pub fn revoke(&self, id: KeyId, order: Order) -> Result<Key, KeysError> {
+        let _turn = self.turn();
+        let now = self.clock.now().wall;
+        let entry = self.keyring.get(id).ok_or(KeysError::NotFound)?;
+        let revoked_at = entry.key.revoked_at.or(Some(now));
+        let key = Key { revoked_at, ..entry.key.clone() };
+        self.store.write(|transaction| {
+            if idempotency::find(transaction, order.idempotency, now)?.is_some() || key == entry.key {
+                return Ok::<_, KeysError>(());
+            }
+            store::keys::update(transaction, &key).map_err(StoreError::from)?;
+            idempotency::note(transaction, order.idempotency, id, now)?;
+            self.note(transaction, order.actor, "key.revoke", Some(&entry.key), Some(&key))
+        })?;
+        self.put(key.clone(), &entry);
+        Ok(key)
+    }
+
+    /// Deletes a key: it stops working and its record goes, what it used stays.
+    pub fn delete(&self, id: KeyId, actor: Actor) -> Result<(), KeysError> {
+        let _turn = self.turn();
+        let entry = self.keyring.get(id).ok_or(KeysError::NotFound)?;
+        self.store.write(|transaction| {
+            store::keys::delete(transaction, id).map_err(StoreError::from)?;
+            self.note(transaction, actor, "key.delete", Some(&entry.key), None)
+        })?;
+        self.keyring.remove(id);
+        self.recent.forget(id);
+        Ok(())
+    }
+
+    /// Returns the plans that keys may be on.
+    pub const fn plans(&self) -> &Plans {
+        &self.plans
+    }
+
+    fn unrevoked(&self, id: KeyId) -> Result<Arc<Entry>, KeysError> {
+        let entry = self.keyring.get(id).ok_or(KeysError::NotFound)?;
+        if entry.key.revoked_at.is_some() {
+            return Err(KeysError::Revoked(id));
+        }
+        Ok(entry)
+    }
+
+    fn put(&self, key: Key, entry: &Entry) {
+        let limit = self.limit(&key);
+        self.keyring.put(key, entry.digest(), limit);
+    }
+
+    fn limit(&self, key: &Key) -> u32 {
+        self.plans.limit_or_default(&key.settings.plan, key.settings.requests_per_minute).get()
+    }
+
+    fn note(
+        &self,
+        transaction: &Transaction<'_>,
+        actor: Actor,
+        action: &'static str,
+        before: Option<&Key>,
+        after: Option<&Key>,
+    ) -> Result<(), KeysError> {
+        let change = audit::change(self.clock.now().wall, actor, action, before, after);
+        let id = audit::row_id(&self.random)?;
+        store::audit::append(transaction, id, change).map_err(StoreError::from)?;
+        Ok(())
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,78 @@
+//! Handing over from one key to the next without hurting anybody.
+
+use std::time::Duration;
+
+use super::{Issued, Keys, KeysError, Order, idempotency};
+use crate::domain::id::KeyId;
+use crate::domain::key::{Key, Settings, Status};
+use crate::domain::time::Timestamp;
+use crate::domain::token::Token;
+use crate::store::{self, StoreError};
+
+/// How a key is to be rotated.
+#[derive(Clone, Copy, Debug)]
+pub struct Rotation {
+    /// How long the old key goes on; it ends sooner if it would have.
+    pub expire_old_in: Duration,
+    /// When the new key ends, if not after the same lifetime as the old one.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Keys {
+    /// Makes a successor with the same settings, linked both ways; the two share one allowance.
+    pub fn rotate(&self, id: KeyId, rotation: Rotation, order: Order) -> Result<Issued, KeysError> {
+        let _turn = self.turn();
+        let now = self.clock.now().wall;
+        // A repeated request finds the old key rotated already: ask for its first answer before all else.
+        let done = self.store.write(|transaction| idempotency::find(transaction, order.idempotency, now))?;
+        if let Some(done) = done {
+            return self.issued_before(done);
+        }
+        let entry = self.unrevoked(id)?;
+        check_rotatable(&entry.key, now)?;
+        let token = Token::random(&self.random)?;
+        let settings = successor_settings(&entry.key, rotation, now);
+        let new = Key {
+            allowance: entry.key.allowance,
+            rotated_from: Some(id),
+            ..self.new_key(settings, &token, now)?
+        };
+        let old = predecessor(&entry.key, rotation, new.id, now);
+        let digest = self.keyring.digest(&token);
+        self.store.write(|transaction| {
+            store::keys::insert(transaction, &new, &digest).map_err(StoreError::from)?;
+            store::keys::update(transaction, &old).map_err(StoreError::from)?;
+            idempotency::note(transaction, order.idempotency, new.id, now)?;
+            self.note(transaction, order.actor, "key.rotate", Some(&entry.key), Some(&old))?;
+            self.note(transaction, order.actor, "key.create", None, Some(&new))
+        })?;
+        self.put(old, &entry);
+        self.keyring.put(new.clone(), digest, self.limit(&new));
+        self.remember(&new, &token, order);
+        Ok(Issued { key: new, token: Some(token) })
+    }
+}
+
+fn check_rotatable(key: &Key, now: Timestamp) -> Result<(), KeysError> {
+    if let Some(successor) = key.rotated_to {
+        return Err(KeysError::AlreadyRotated(successor));
+    }
+    match key.status(now) {
+        Status::Active => Ok(()),
+        Status::Expired => Err(KeysError::Expired),
+        Status::Disabled => Err(KeysError::Disabled),
+        Status::Revoked => Err(KeysError::Revoked(key.id)),
+    }
+}
+
+fn successor_settings(old: &Key, rotation: Rotation, now: Timestamp) -> Settings {
+    let same_lifetime = old.settings.expires_at.map(|end| now.after(end.since(old.created_at)));
+    Settings { expires_at: rotation.expires_at.or(same_lifetime), ..old.settings.clone() }
+}
+
+fn predecessor(old: &Key, rotation: Rotation, successor: KeyId, now: Timestamp) -> Key {
+    let end = now.after(rotation.expire_old_in);
+    let end = old.settings.expires_at.map_or(end, |sooner| sooner.min(end));
+    let settings = Settings { expires_at: Some(end), ..old.settings.clone() };
+    Key { settings, rotated_to: Some(successor), ..old.clone() }
+}

@@ -1,0 +1,119 @@
+//! From the database into memory, at start; and the first key of all.
+
+use std::sync::{Arc, Mutex};
+
+use ring::rand::{SecureRandom as _, SystemRandom};
+
+use super::recent::RecentTokens;
+use super::{Issued, Keys, KeysError, Order, idempotency};
+use crate::clock::Clock;
+use crate::domain::digest::Digester;
+use crate::domain::key::{Name, Settings};
+use crate::domain::metadata::Metadata;
+use crate::domain::models::AllowedModels;
+use crate::domain::network::Networks;
+use crate::domain::plan::Plans;
+use crate::domain::scope::Scopes;
+use crate::domain::token::Token;
+use crate::gate::keyring::Keyring;
+use crate::store::{self, Store, StoreError};
+
+const DIGEST_SECRET: &str = "token digests";
+
+/// Why keys could not be loaded.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot load the keys: {0}")]
+pub struct StartError(#[from] KeysError);
+
+impl From<StoreError> for StartError {
+    fn from(error: StoreError) -> Self {
+        Self(error.into())
+    }
+}
+
+impl Keys {
+    /// Loads all keys; makes the secret behind their digests if this is the first start.
+    pub fn load(store: Arc<Store>, plans: Plans, clock: Clock) -> Result<Self, StartError> {
+        let random = SystemRandom::new();
+        let keyring = Arc::new(Keyring::new(digester(&store, &random)?));
+        store.read(|connection| {
+            store::keys::for_each(connection, |key, digest| {
+                let limit = plans.limit_or_default(&key.settings.plan, key.settings.requests_per_minute);
+                keyring.put(key, digest, limit.get());
+            })
+        })?;
+        let (recent, turn) = (RecentTokens::default(), Mutex::default());
+        Ok(Self { store, keyring, plans, clock, random, recent, turn })
+    }
+
+    /// Returns the keyring that this is the only writer of.
+    pub fn keyring(&self) -> Arc<Keyring> {
+        Arc::clone(&self.keyring)
+    }
+
+    /// Makes the default key if no key was ever made, and tells whether it did. `hand_over` gets it before it
+    /// is committed, to bring its token to the operator; if it returns false, there is no key.
+    pub fn issue_default(
+        &self,
+        order: Order,
+        hand_over: impl FnOnce(&Issued) -> bool,
+    ) -> Result<bool, KeysError> {
+        let _turn = self.turn();
+        let filter = store::audit::Filter { limit: 1, ..Default::default() };
+        if !self.store.read(|connection| store::audit::list(connection, &filter))?.is_empty() {
+            return Ok(false);
+        }
+        let token = Token::random(&self.random)?;
+        let key = self.new_key(default_settings(&self.plans), &token, self.clock.now().wall)?;
+        let digest = self.keyring.digest(&token);
+        let issued = Issued { key, token: Some(token) };
+        let made = self.store.write(|transaction| {
+            store::keys::insert(transaction, &issued.key, &digest).map_err(StoreError::from)?;
+            self.note(transaction, order.actor, "key.create", None, Some(&issued.key))?;
+            if hand_over(&issued) { Ok(()) } else { Err(KeysError::NotHandedOver) }
+        });
+        match made {
+            Err(KeysError::NotHandedOver) => return Ok(false),
+            made => made?,
+        }
+        let limit = self.limit(&issued.key);
+        self.keyring.put(issued.key, digest, limit);
+        Ok(true)
+    }
+
+    /// Forgets what is past its time, in memory and in the database.
+    pub fn prune(&self, transaction: &rusqlite::Transaction<'_>) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        self.recent.prune(now.steady);
+        Ok(store::idempotency::delete_before(transaction, now.wall.before(idempotency::KEPT))?)
+    }
+}
+
+fn digester(store: &Store, random: &SystemRandom) -> Result<Digester, KeysError> {
+    store.write(|transaction| {
+        let known = store::secrets::find(transaction, DIGEST_SECRET).map_err(StoreError::from)?;
+        if let Some(secret) = known {
+            return Ok(Digester::new(&secret));
+        }
+        let mut secret = [0; 32];
+        random.fill(&mut secret)?;
+        store::secrets::insert(transaction, DIGEST_SECRET, &secret).map_err(StoreError::from)?;
+        Ok(Digester::new(&secret))
+    })
+}
+
+fn default_settings(plans: &Plans) -> Settings {
+    Settings {
+        name: Name::parse("default").expect("a plain word"),
+        enabled: true,
+        scopes: Scopes::EVERY,
+        plan: plans.default_name().to_owned(),
+        requests_per_minute: None,
+        max_concurrent: None,
+        expires_at: None,
+        allowed_ips: Networks::default(),
+        allowed_models: AllowedModels::default(),
+        metadata: Metadata::default(),
+        require_signature: false,
+    }
+}
