@@ -11,3 +11,4 @@ pub mod keeper;
 pub mod keys;
 pub mod meter;
 pub mod store;
+pub mod upstream;

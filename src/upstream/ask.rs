@@ -1,0 +1,341 @@
+//! What a client asks of a model: the few fields that mcpd must know, read without building a tree of
+//! the rest, and where they stand, so that the body can be passed on with as little as possible changed.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+
+use actix_web::web::Bytes;
+use serde::de::{self, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use super::body::Body;
+
+/// Which OpenAI endpoint the client called, which decides the shape of the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// `/v1/chat/completions`
+    Chat,
+    /// `/v1/completions`
+    Completion,
+}
+
+/// A request for a completion.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// The endpoint.
+    pub shape: Shape,
+    /// The model as the client named it.
+    pub model: String,
+    /// Whether the answer is to come as a stream of events.
+    pub stream: bool,
+    /// Whether the client wants a stream's usage told at its end.
+    pub include_usage: bool,
+    /// The body as it was sent.
+    pub body: Bytes,
+    model_at: Range<usize>,
+    stream_options_at: Option<Range<usize>>,
+}
+
+/// A body that cannot be passed on.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidAsk {
+    /// Not JSON.
+    #[error("the body is not valid JSON: {0}")]
+    Json(String),
+    /// JSON, but not what the endpoint takes.
+    #[error("{0}")]
+    Field(String),
+}
+
+impl Ask {
+    /// Returns what the body asks for.
+    pub fn parse(shape: Shape, body: Bytes) -> Result<Self, InvalidAsk> {
+        let text = std::str::from_utf8(&body).map_err(|error| InvalidAsk::Json(error.to_string()))?;
+        let fields: Fields<'_> = serde_json::from_str(text).map_err(invalid)?;
+        let model = fields.model.ok_or_else(|| missing("model", "name one of GET /v1/models"))?;
+        let name: Cow<'_, str> = value(model, "model", "a string")?;
+        if name.is_empty() {
+            return Err(InvalidAsk::Field("`model` is empty: name one of GET /v1/models".to_owned()));
+        }
+        match shape {
+            Shape::Chat => check_messages(fields.messages)?,
+            Shape::Completion if fields.prompt.is_none() => {
+                return Err(missing("prompt", "send the text to go on from"));
+            }
+            Shape::Completion => {}
+        }
+        let stream =
+            fields.stream.map(|raw| value::<Option<bool>>(raw, "stream", "true or false")).transpose()?;
+        let options = fields.stream_options.map(stream_options).transpose()?.flatten();
+        let at = |raw: &RawValue| {
+            let start = raw.get().as_ptr() as usize - text.as_ptr() as usize;
+            start..start + raw.get().len()
+        };
+        let model_at = at(model);
+        let stream_options_at = fields.stream_options.map(at);
+        Ok(Self {
+            shape,
+            model: name.into_owned(),
+            stream: stream.flatten().unwrap_or(false),
+            include_usage: options.and_then(|options| options.include_usage).unwrap_or(false),
+            model_at,
+            stream_options_at,
+            body,
+        })
+    }
+
+    /// Returns the body for an upstream that calls the model by `name`, everything else as it was sent but
+    /// for `stream_options`, which ask for usage where `ask_usage` says so.
+    pub fn body_for(&self, name: &str, ask_usage: bool) -> Body {
+        let mut edits = Vec::new();
+        if name != self.model {
+            let name = serde_json::to_string(name).expect("a string serialises");
+            edits.push((self.model_at.clone(), name));
+        }
+        if self.stream && ask_usage && !self.include_usage {
+            edits.push(self.ask_for_usage());
+        }
+        edits.sort_by_key(|(at, _)| at.start);
+        Body::with_edits(&self.body, edits)
+    }
+
+    fn ask_for_usage(&self) -> (Range<usize>, String) {
+        if let Some(at) = &self.stream_options_at {
+            let mut options: serde_json::Map<String, serde_json::Value> =
+                serde_json::from_slice::<Option<_>>(&self.body[at.clone()])
+                    .expect("`parse` has read it")
+                    .unwrap_or_default();
+            options.insert("include_usage".to_owned(), true.into());
+            return (at.clone(), serde_json::Value::from(options).to_string());
+        }
+        // The body is an object with a model in it, so a comma may follow.
+        let brace = memchr::memchr(b'{', &self.body).expect("`parse` has read an object") + 1;
+        (brace..brace, r#""stream_options":{"include_usage":true},"#.to_owned())
+    }
+}
+
+#[derive(Deserialize)]
+struct StreamOptions {
+    include_usage: Option<bool>,
+}
+
+#[derive(Default)]
+struct Fields<'a> {
+    model: Option<&'a RawValue>,
+    messages: Option<&'a RawValue>,
+    prompt: Option<&'a RawValue>,
+    stream: Option<&'a RawValue>,
+    stream_options: Option<&'a RawValue>,
+}
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+        let mut fields = Fields::default();
+        while let Some(Key(key)) = map.next_key()? {
+            let Some((name, field)) = fields.named(&key) else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            // Parsers downstream disagree about both: some take the last of two, some any letter case. What
+            // was checked here must be what they read.
+            if key != name {
+                return Err(de::Error::custom(format_args!("`{key}` must be written `{name}`")));
+            }
+            if field.is_some() {
+                return Err(de::Error::custom(format_args!("`{name}` is there twice")));
+            }
+            *field = Some(map.next_value()?);
+        }
+        Ok(fields)
+    }
+}
+
+impl<'a> Fields<'a> {
+    /// The field that a key means to some parser.
+    fn named(&mut self, key: &str) -> Option<(&'static str, &mut Option<&'a RawValue>)> {
+        let fields = [
+            ("model", &mut self.model),
+            ("messages", &mut self.messages),
+            ("prompt", &mut self.prompt),
+            ("stream", &mut self.stream),
+            ("stream_options", &mut self.stream_options),
+        ];
+        fields.into_iter().find(|(name, _)| means(key, name))
+    }
+}
+
+/// Unicode folds two more letters onto ASCII ones, which some parsers do too: `ſ` is an s, `K` (Kelvin) a k.
+fn means(key: &str, name: &str) -> bool {
+    let folded = |letter: char| match letter {
+        'ſ' => 's',
+        '\u{212a}' => 'k',
+        other => other.to_ascii_lowercase(),
+    };
+    key.chars().map(folded).eq(name.chars())
+}
+
+struct Key<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(transparent)]
+        struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+        Text::deserialize(deserializer).map(|Text(text)| Self(text))
+    }
+}
+
+fn check_messages(messages: Option<&RawValue>) -> Result<(), InvalidAsk> {
+    let messages = messages.ok_or_else(|| missing("messages", "send the conversation so far"))?.get();
+    let inside = messages.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    match inside.map(str::trim_ascii) {
+        None => Err(InvalidAsk::Field("`messages` must be a list of messages".to_owned())),
+        Some("") => Err(InvalidAsk::Field("`messages` is empty: send the conversation so far".to_owned())),
+        Some(_) => Ok(()),
+    }
+}
+
+fn stream_options(raw: &RawValue) -> Result<Option<StreamOptions>, InvalidAsk> {
+    value(raw, "stream_options", "an object")
+}
+
+fn value<'a, T: Deserialize<'a>>(raw: &'a RawValue, field: &str, expected: &str) -> Result<T, InvalidAsk> {
+    serde_json::from_str(raw.get()).map_err(|_| InvalidAsk::Field(format!("`{field}` must be {expected}")))
+}
+
+fn missing(field: &str, remedy: &str) -> InvalidAsk {
+    InvalidAsk::Field(format!("`{field}` is missing: {remedy}"))
+}
+
+fn invalid(error: serde_json::Error) -> InvalidAsk {
+    if error.is_data() {
+        // serde ends with the place, which says little about a field by name.
+        let text = error.to_string();
+        let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+        InvalidAsk::Field(text.replace("invalid type: ", "the body is of the wrong type: "))
+    } else {
+        InvalidAsk::Json(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn chat(body: &str) -> Result<Ask, InvalidAsk> {
+        Ask::parse(Shape::Chat, Bytes::copy_from_slice(body.as_bytes()))
+    }
+
+    #[test]
+    fn what_mcpd_must_know_is_read() {
+        let ask = chat(r#"{"messages":[{}],"x":{"model":"inner"},"mod\u0065l":"m","stream":true}"#).unwrap();
+        assert_eq!((ask.model.as_str(), ask.stream, ask.include_usage), ("m", true, false));
+        let ask = chat(r#"{"model":"m","messages":[{}],"stream":null,"stream_options":null}"#).unwrap();
+        assert_eq!((ask.stream, ask.include_usage), (false, false));
+    }
+
+    #[test]
+    fn what_cannot_be_passed_on_is_refused_by_name() {
+        let cases = [
+            ("{", "not valid JSON"),
+            ("", "not valid JSON"),
+            (r#"{"model":"m","messages":[{}],}"#, "not valid JSON"),
+            (r#"{"model":"m","messages":[{}]} x"#, "not valid JSON"),
+            ("[]", "a JSON object"),
+            ("7", "a JSON object"),
+            (r#"{"messages":[{}]}"#, "`model` is missing"),
+            (r#"{"model":7,"messages":[{}]}"#, "`model` must be a string"),
+            (r#"{"model":"","messages":[{}]}"#, "`model` is empty"),
+            (r#"{"model":"m"}"#, "`messages` is missing"),
+            (r#"{"model":"m","messages":{}}"#, "`messages` must be a list"),
+            (r#"{"model":"m","messages":[ ]}"#, "`messages` is empty"),
+            (r#"{"model":"m","messages":[{}],"stream":"yes"}"#, "`stream` must be true or false"),
+            (r#"{"model":"m","messages":[{}],"stream_options":7}"#, "`stream_options` must be an object"),
+            // What was checked must be what the upstream reads.
+            (r#"{"model":"m","model":"other","messages":[{}]}"#, "`model` is there twice"),
+            (r#"{"model":"m","MODEL":"other","messages":[{}]}"#, "`MODEL` must be written `model`"),
+            (r#"{"model":"m","meſſages":[{}],"messages":[{}]}"#, "must be written `messages`"),
+        ];
+        for (body, message) in cases {
+            let error = chat(body).unwrap_err().to_string();
+            assert!(error.contains(message), "{body}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_body_is_passed_on_as_it_was_sent() {
+        let sent = r#" {"b":1.50, "model" : "m","messages":[{"content":"\u00e9"}],"a":[ ]}"#;
+        let ask = chat(sent).unwrap();
+        assert_eq!(ask.body_for("m", true).concat(), sent.as_bytes());
+        let renamed = sent.replace(r#""m","#, r#""org/m:1","#);
+        assert_eq!(ask.body_for("org/m:1", true).concat(), renamed.as_bytes());
+    }
+
+    #[test]
+    fn a_stream_s_usage_is_asked_for() {
+        let cases = [
+            (
+                r#"{"model":"m","messages":[1],"stream":true}"#,
+                r#"{"stream_options":{"include_usage":true},"model":"m","messages":[1],"stream":true}"#,
+            ),
+            (
+                r#"{"model":"m","stream_options":{"x":1,"include_usage":false},"messages":[1],"stream":true}"#,
+                r#"{"model":"m","stream_options":{"x":1,"include_usage":true},"messages":[1],"stream":true}"#,
+            ),
+            (
+                r#"{"model":"m","stream_options":null,"messages":[1],"stream":true}"#,
+                r#"{"model":"m","stream_options":{"include_usage":true},"messages":[1],"stream":true}"#,
+            ),
+            (
+                r#"{"model":"m","stream_options":{"include_usage":true},"messages":[1],"stream":true}"#,
+                r#"{"model":"m","stream_options":{"include_usage":true},"messages":[1],"stream":true}"#,
+            ),
+        ];
+        for (sent, passed_on) in cases {
+            let ask = chat(sent).unwrap();
+            assert_eq!(ask.body_for("m", true).concat(), passed_on.as_bytes(), "{sent}");
+            assert_eq!(ask.body_for("m", false).concat(), sent.as_bytes(), "{sent}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn edits_leave_valid_json_that_says_the_same(
+            model in "\\PC{1,20}", name in "\\PC{1,20}", extra in "[a-z]{1,8}", text in "\\PC*",
+        ) {
+            prop_assume!(!["model", "messages", "stream", "prompt"].contains(&extra.as_str()));
+            let mut expected = serde_json::json!({
+                "model": model, "messages": [{"role": "user", "content": text}], "stream": true, (extra): [null],
+            });
+            let ask = chat(&expected.to_string()).unwrap();
+            prop_assert_eq!(&ask.model, &model);
+            let passed: serde_json::Value = serde_json::from_slice(&ask.body_for(&name, true).concat()).unwrap();
+            expected["model"] = name.into();
+            expected["stream_options"] = serde_json::json!({"include_usage": true});
+            prop_assert_eq!(passed, expected);
+        }
+
+        #[test]
+        fn no_body_makes_the_parser_panic(body in "\\PC*") {
+            let _ = chat(&body);
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! A body passed on in pieces: the client's own bytes, uncopied, with small edits between them.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::ops::Range;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::web::Bytes;
+
+/// A request body of known length, in one or more pieces.
+#[derive(Clone, Debug, Default)]
+pub struct Body(VecDeque<Bytes>);
+
+impl Body {
+    /// Returns the bytes with the ranges replaced; the edits are in order and do not overlap.
+    pub fn with_edits(bytes: &Bytes, edits: Vec<(Range<usize>, String)>) -> Self {
+        let mut pieces = VecDeque::with_capacity(edits.len() * 2 + 1);
+        let mut done = 0;
+        for (at, text) in edits {
+            pieces.push_back(bytes.slice(done..at.start));
+            pieces.push_back(text.into());
+            done = at.end;
+        }
+        pieces.push_back(bytes.slice(done..));
+        pieces.retain(|piece| !piece.is_empty());
+        Self(pieces)
+    }
+
+    /// Returns all of it in one piece.
+    pub fn concat(&self) -> Vec<u8> {
+        self.0.iter().flatten().copied().collect()
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self([Bytes::from(bytes)].into())
+    }
+}
+
+impl MessageBody for Body {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.0.iter().map(|piece| piece.len() as u64).sum())
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        Poll::Ready(self.0.pop_front().map(Ok))
+    }
+}

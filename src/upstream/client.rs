@@ -1,0 +1,126 @@
+//! One worker's way to the upstreams.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::catalog::{Catalog, Found};
+use super::connect::Connections;
+use super::error::UpstreamError;
+use super::exchange::{self, Attempt};
+use super::{Answer, Ask, Upstreams};
+use crate::clock::Clock;
+use crate::domain::token;
+
+/// A model that nobody knows is looked for again this soon: somebody may just have pulled it.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// Names that the echo upstream is asked for are counted apart up to this many.
+const MOST_NAMES: usize = 1_000;
+
+/// Asks the upstreams; each worker has its own, with its own connections.
+pub struct Client {
+    upstreams: Arc<Upstreams>,
+    clock: Clock,
+    /// One for each upstream, in their order.
+    http: Vec<awc::Client>,
+    catalog: RefCell<(u64, Arc<Catalog>)>,
+    names: RefCell<HashSet<Arc<str>>>,
+}
+
+impl Client {
+    /// Returns a client for the worker that calls.
+    pub fn new(upstreams: Arc<Upstreams>, connections: &Connections, clock: Clock) -> Self {
+        let http = upstreams.servers().iter().map(|server| connections.client(server)).collect();
+        let catalog = RefCell::new((upstreams.edition(), upstreams.catalog()));
+        Self { upstreams, clock, http, catalog, names: RefCell::default() }
+    }
+
+    /// Returns where a model is. Upstreams that list `*` are asked again before it counts as unknown.
+    pub async fn find(&self, model: &str) -> Result<Found, UpstreamError> {
+        if let Some(found) = self.look_up(model) {
+            return Ok(found);
+        }
+        self.refresh(ASK_AGAIN).await;
+        self.look_up(model).ok_or_else(|| {
+            if self.upstreams.is_any_untold() {
+                UpstreamError::Unavailable
+            } else {
+                UpstreamError::UnknownModel
+            }
+        })
+    }
+
+    /// Asks for a completion, one upstream after the other until one can be reached.
+    pub async fn complete(
+        &self,
+        found: &Found,
+        ask: &Ask,
+        request_id: &str,
+    ) -> Result<Answered, UpstreamError> {
+        for offer in self.upstreams.in_turn(&found.offers) {
+            let index = self.index_of(&offer.server);
+            let attempt = Attempt { http: &self.http[index], offer: &offer, clock: &self.clock, request_id };
+            match exchange::complete(&attempt, ask).await {
+                // Nothing was sent on to the client yet, so the next one may try.
+                Err(UpstreamError::Unavailable) => {}
+                answered => return answered,
+            }
+        }
+        Err(UpstreamError::Unavailable)
+    }
+
+    /// Returns the catalog, upstreams that list `*` having been asked at most `max_age` ago.
+    pub async fn catalog(&self, max_age: Duration) -> Arc<Catalog> {
+        self.refresh(max_age).await;
+        self.upstreams.catalog()
+    }
+
+    /// Asks the upstreams that list `*` and were last asked longer ago than `max_age`.
+    pub async fn refresh(&self, max_age: Duration) {
+        join_all(self.upstreams.to_ask(max_age).into_iter().map(|index| async move {
+            let server = &self.upstreams.servers()[index];
+            if let Some(models) = exchange::models(&self.http[index], server, &self.clock).await {
+                self.upstreams.told(index, models);
+            }
+        }))
+        .await;
+    }
+
+    fn look_up(&self, model: &str) -> Option<Found> {
+        let edition = self.upstreams.edition();
+        if self.catalog.borrow().0 != edition {
+            *self.catalog.borrow_mut() = (edition, self.upstreams.catalog());
+        }
+        self.catalog.borrow().1.find(model, |name| self.intern(name))
+    }
+
+    /// Returns a name to count under: a bounded number of them, and never one that holds a key.
+    fn intern(&self, name: &str) -> Arc<str> {
+        let mut names = self.names.borrow_mut();
+        if let Some(known) = names.get(name) {
+            return Arc::clone(known);
+        }
+        if names.len() >= MOST_NAMES || name.len() > 200 || token::is_within(name) {
+            return "other".into();
+        }
+        let name: Arc<str> = name.into();
+        names.insert(Arc::clone(&name));
+        name
+    }
+
+    fn index_of(&self, server: &Arc<super::ModelServer>) -> usize {
+        let servers = self.upstreams.servers();
+        servers.iter().position(|known| Arc::ptr_eq(known, server)).expect("offers name configured upstreams")
+    }
+}
+
+/// An answer, and what was left out of the request to get it.
+pub struct Answered {
+    /// The answer.
+    pub answer: Answer,
+    /// Fields that the upstream has no equivalent for.
+    pub ignored: Vec<String>,
+}

@@ -1,0 +1,328 @@
+//! One request to one upstream, and what its answer means.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use actix_web::web::{Bytes, BytesMut};
+use awc::ClientResponse;
+use awc::error::SendRequestError;
+use futures_util::StreamExt as _;
+use serde::Deserialize;
+use tokio::time::timeout;
+
+use super::anthropic::StreamTranslator;
+use super::body::Body;
+use super::catalog::Offer;
+use super::client::Answered;
+use super::error::{Rejection, UpstreamError};
+use super::model_server::{ModelServer, Outcome};
+use super::stream::{EventStream, Reader};
+use super::{Answer, Ask, Whole, anthropic, echo, openai};
+use crate::clock::Clock;
+use crate::config::Kind;
+use crate::domain::token;
+
+/// The longest whole answer that is passed on.
+const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
+/// As much of an error as is read.
+const LONGEST_ERROR: usize = 256 * 1024;
+/// The version of Anthropic's API that is spoken.
+const ANTHROPIC_VERSION: (&str, &str) = ("anthropic-version", "2023-06-01");
+
+/// What a request is made with.
+pub(super) struct Attempt<'a> {
+    pub http: &'a awc::Client,
+    pub offer: &'a Offer,
+    pub clock: &'a Clock,
+    pub request_id: &'a str,
+}
+
+/// Asks one upstream for a completion. `Unavailable` means that it was not reached and another may be asked.
+pub(super) async fn complete(attempt: &Attempt<'_>, ask: &Ask) -> Result<Answered, UpstreamError> {
+    match attempt.offer.server.kind {
+        Kind::Echo => attempt.echo(ask),
+        Kind::OpenAi => attempt.ask_openai(ask).await,
+        Kind::Anthropic => attempt.ask_anthropic(ask).await,
+    }
+}
+
+/// Asks an upstream for the ids of its models; `None`, with a line in the log, if it does not tell.
+pub(super) async fn models(http: &awc::Client, server: &ModelServer, clock: &Clock) -> Option<Vec<String>> {
+    #[derive(Deserialize)]
+    struct List {
+        data: Vec<Model>,
+    }
+    #[derive(Deserialize)]
+    struct Model {
+        id: String,
+    }
+    // Listing models is no work for a server: do not wait for it as long as for an answer.
+    let patience = server.timeout.min(Duration::from_secs(10));
+    let request = authorized(http.get(server.models_url()).timeout(patience), server);
+    let mut response = match request.send().await {
+        Ok(response) => response,
+        Err(error) => {
+            server.note(Outcome::Unreachable, clock.steady());
+            tracing::warn!(upstream = server.name, "cannot be asked for its models: {error}");
+            return None;
+        }
+    };
+    let body = collect(&mut response, LONGEST_ERROR * 16, patience).await.ok()?;
+    let list = serde_json::from_slice::<List>(&body);
+    let (true, Ok(list)) = (response.status().is_success(), list) else {
+        server.note(Outcome::Failed, clock.steady());
+        tracing::warn!(
+            upstream = server.name,
+            status = response.status().as_u16(),
+            "does not list its models"
+        );
+        return None;
+    };
+    server.note(Outcome::Answered, clock.steady());
+    Some(list.data.into_iter().map(|model| model.id).collect())
+}
+
+impl Attempt<'_> {
+    fn echo(&self, ask: &Ask) -> Result<Answered, UpstreamError> {
+        let created = self.clock.now().wall.as_seconds();
+        let echo = echo::Echo::answer(ask, self.request_id, created).map_err(UpstreamError::Invalid)?;
+        self.note(Outcome::Answered);
+        let answer = if ask.stream {
+            Answer::Stream(Box::new(EventStream::ready(echo.events(), echo.tokens)))
+        } else {
+            Answer::Whole(Whole { body: echo.whole().into(), tokens: Some(echo.tokens) })
+        };
+        Ok(Answered { answer, ignored: Vec::new() })
+    }
+
+    async fn ask_openai(&self, ask: &Ask) -> Result<Answered, UpstreamError> {
+        let server = &self.offer.server;
+        let ask_usage = server.tells_stream_usage();
+        let mut response = self.send(ask, ask.body_for(&self.offer.name, ask_usage)).await?;
+        if !response.status().is_success() {
+            let error = self.error_body(&mut response).await?;
+            let added_options = ask.stream && ask_usage && !ask.include_usage;
+            if !(added_options && memchr::memmem::find(&error, b"stream_options").is_some()) {
+                return Err(self.refused(&response, &error));
+            }
+            // It does not know what was added for mcpd's own sake: take that back.
+            server.note_refused_stream_options();
+            response = self.send(ask, ask.body_for(&self.offer.name, false)).await?;
+            if !response.status().is_success() {
+                let error = self.error_body(&mut response).await?;
+                return Err(self.refused(&response, &error));
+            }
+        }
+        let answer = if ask.stream {
+            self.stream(response, Reader::OpenAi(openai::Reader::new(ask.include_usage)))?
+        } else {
+            let body = self.collect(&mut response).await?;
+            let tokens = openai::read_answer(&body).ok_or_else(|| self.garbage("is no JSON object"))?;
+            Answer::Whole(Whole { body, tokens })
+        };
+        self.answered(answer, Vec::new())
+    }
+
+    async fn ask_anthropic(&self, ask: &Ask) -> Result<Answered, UpstreamError> {
+        let translated = anthropic::request(ask.shape, &ask.body, &self.offer.name)
+            .map_err(|invalid| UpstreamError::Invalid(invalid.to_string()))?;
+        let mut response = self.send(ask, translated.body.into()).await?;
+        if !response.status().is_success() {
+            let error = self.error_body(&mut response).await?;
+            return Err(self.refused(&response, &error));
+        }
+        let created = self.clock.now().wall.as_seconds();
+        let answer = if ask.stream {
+            let translator = StreamTranslator::new(ask.shape, ask.include_usage, created);
+            self.stream(response, Reader::anthropic(translator))?
+        } else {
+            let body = self.collect(&mut response).await?;
+            let (body, tokens) = anthropic::answer(ask.shape, &body, created)
+                .map_err(|_| self.garbage("is no message of the Messages API"))?;
+            Answer::Whole(Whole { body: body.into(), tokens: Some(tokens) })
+        };
+        self.answered(answer, translated.ignored)
+    }
+
+    async fn send(&self, ask: &Ask, body: Body) -> Result<ClientResponse, UpstreamError> {
+        let server = &self.offer.server;
+        // A pooled connection may have been closed as it was taken; a fresh one tells whether the server is gone.
+        let again = body.clone();
+        match self.post(ask, body).await {
+            Err(
+                SendRequestError::Connect(awc::error::ConnectError::Disconnected) | SendRequestError::Send(_),
+            ) => self.post(ask, again).await,
+            sent => sent,
+        }
+        .map_err(|error| match error {
+            SendRequestError::Timeout => {
+                self.note(Outcome::TimedOut);
+                tracing::warn!(upstream = server.name, "did not answer in {:?}", server.timeout);
+                UpstreamError::Timeout
+            }
+            SendRequestError::Connect(_) | SendRequestError::Send(_) => {
+                self.note(Outcome::Unreachable);
+                tracing::warn!(upstream = server.name, "cannot be reached: {error}");
+                UpstreamError::Unavailable
+            }
+            _ => self.garbage(&error.to_string()),
+        })
+    }
+
+    async fn post(&self, ask: &Ask, body: Body) -> Result<ClientResponse, SendRequestError> {
+        let server = &self.offer.server;
+        let accept = if ask.stream { "text/event-stream" } else { "application/json" };
+        let request = self
+            .http
+            .post(server.completion_url(ask.shape))
+            .insert_header((CONTENT_TYPE, "application/json"))
+            .insert_header((ACCEPT, accept))
+            .insert_header(("x-request-id", self.request_id));
+        authorized(request, server).send_body(body).await
+    }
+
+    fn stream(&self, response: ClientResponse, reader: Reader) -> Result<Answer, UpstreamError> {
+        if !is_event_stream(response.headers()) {
+            return Err(self.garbage("is no event stream, though one was asked for"));
+        }
+        let (server, clock) = (Arc::clone(&self.offer.server), self.clock.clone());
+        Ok(Answer::Stream(Box::new(EventStream::new(response, server, clock, reader))))
+    }
+
+    async fn collect(&self, response: &mut ClientResponse) -> Result<Bytes, UpstreamError> {
+        collect(response, LONGEST_ANSWER, self.offer.server.timeout).await.map_err(|error| match error {
+            Collect::TimedOut => {
+                self.note(Outcome::TimedOut);
+                tracing::warn!(
+                    upstream = self.offer.server.name,
+                    "stopped sending in the middle of an answer"
+                );
+                UpstreamError::Timeout
+            }
+            Collect::Broken(error) => self.garbage(&error),
+            Collect::TooLong => self.garbage("is longer than 64 MiB"),
+        })
+    }
+
+    /// Reads an error's body, as much of it as makes sense; one cut short still has its status.
+    async fn error_body(&self, response: &mut ClientResponse) -> Result<Bytes, UpstreamError> {
+        match collect(response, LONGEST_ERROR, self.offer.server.timeout).await {
+            Ok(body) => Ok(body),
+            Err(Collect::TooLong | Collect::Broken(_)) => Ok(Bytes::new()),
+            Err(Collect::TimedOut) => {
+                self.note(Outcome::TimedOut);
+                Err(UpstreamError::Timeout)
+            }
+        }
+    }
+
+    fn answered(&self, answer: Answer, ignored: Vec<String>) -> Result<Answered, UpstreamError> {
+        // A stream is noted when it ends.
+        if matches!(answer, Answer::Whole(_)) {
+            self.note(Outcome::Answered);
+        }
+        Ok(Answered { answer, ignored })
+    }
+
+    /// Tells the client's mistakes, which it may see, from the operator's and the upstream's own.
+    fn refused(&self, response: &ClientResponse, body: &[u8]) -> UpstreamError {
+        let status = response.status();
+        let error = openai::read_error(body);
+        if matches!(status.as_u16(), 400 | 404 | 413 | 422 | 429) {
+            self.note(Outcome::Rejected);
+            return UpstreamError::Rejected(Rejection {
+                status: status.as_u16(),
+                message: error.message,
+                code: error.code,
+                retry_after: retry_after(response.headers()),
+            });
+        }
+        self.note(Outcome::Failed);
+        let message = error.message.unwrap_or_default();
+        let hint = match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "; check its api_key in the configuration",
+            _ => "",
+        };
+        tracing::warn!(
+            upstream = self.offer.server.name,
+            status = status.as_u16(),
+            "answered with an error: {}{hint}",
+            self.without_secrets(&message),
+        );
+        UpstreamError::Failed
+    }
+
+    fn garbage(&self, what: &str) -> UpstreamError {
+        self.note(Outcome::Failed);
+        tracing::warn!(upstream = self.offer.server.name, "its answer {what}");
+        UpstreamError::Failed
+    }
+
+    fn note(&self, outcome: Outcome) {
+        self.offer.server.note(outcome, self.clock.steady());
+    }
+
+    /// An upstream may quote what it was sent, its own key too.
+    fn without_secrets(&self, text: &str) -> String {
+        let short: String = text.chars().take(300).collect();
+        let text = token::redact(&short);
+        match &self.offer.server.credentials {
+            Some((_, value)) => {
+                let secret = value.to_str().unwrap_or_default();
+                let secret = secret.strip_prefix("Bearer ").unwrap_or(secret);
+                text.replace(secret, "…")
+            }
+            None => text.into_owned(),
+        }
+    }
+}
+
+fn authorized(request: awc::ClientRequest, server: &ModelServer) -> awc::ClientRequest {
+    let request = match server.kind {
+        Kind::Anthropic => request.insert_header(ANTHROPIC_VERSION),
+        _ => request,
+    };
+    match &server.credentials {
+        Some((name, value)) => request.insert_header((name.clone(), value.clone())),
+        None => request,
+    }
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream")
+}
+
+/// `Retry-After` in seconds; the form with a date is not used by model servers.
+fn retry_after(headers: &HeaderMap) -> Option<u64> {
+    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()
+}
+
+enum Collect {
+    TimedOut,
+    TooLong,
+    Broken(String),
+}
+
+/// Reads a whole body; `patience` is for each piece. One that comes in one piece is not copied.
+async fn collect(response: &mut ClientResponse, most: usize, patience: Duration) -> Result<Bytes, Collect> {
+    let mut first = Bytes::new();
+    let mut joined = BytesMut::new();
+    while let Some(piece) = timeout(patience, response.next()).await.map_err(|_| Collect::TimedOut)? {
+        let piece = piece.map_err(|error| Collect::Broken(format!("broke off: {error}")))?;
+        if first.is_empty() && joined.is_empty() {
+            first = piece;
+        } else {
+            if joined.is_empty() {
+                joined.extend_from_slice(&std::mem::take(&mut first));
+            }
+            joined.extend_from_slice(&piece);
+        }
+        if first.len() + joined.len() > most {
+            return Err(Collect::TooLong);
+        }
+    }
+    Ok(if joined.is_empty() { first } else { joined.freeze() })
+}

@@ -1,0 +1,149 @@
+//! The model servers behind: which has which model, how to ask, what to do when one cannot be reached.
+//!
+//! Nothing here ever sees an API key of mcpd's own.
+
+mod answer;
+pub mod anthropic;
+mod ask;
+mod body;
+mod catalog;
+mod client;
+mod connect;
+mod echo;
+mod error;
+mod exchange;
+mod model_server;
+mod openai;
+mod sse;
+mod stream;
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+pub use answer::{Answer, Whole};
+pub use ask::{Ask, InvalidAsk, Shape};
+pub use catalog::{Catalog, Found, Offer};
+pub use client::Client;
+pub use connect::{Connections, TlsError};
+pub use error::{Rejection, UpstreamError};
+pub use model_server::{Health, InvalidUpstream, ModelServer, Outcome};
+pub use stream::EventStream;
+
+use crate::clock::Clock;
+use crate::config::{Models, Upstream};
+
+/// The upstreams, and what is known of their models; shared by all workers.
+#[derive(Debug)]
+pub struct Upstreams {
+    servers: Vec<Arc<ModelServer>>,
+    clock: Clock,
+    /// What each upstream that lists `*` told last, and the catalog that follows from it.
+    known: Mutex<Known>,
+    /// Moves on with each new catalog, so that workers need not lock to see that theirs is the latest.
+    edition: AtomicU64,
+    /// Turns of the weighted choice.
+    turn: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Known {
+    told: Vec<Vec<String>>,
+    /// When it was told, in steady time; `None` while nothing was.
+    told_at: Vec<Option<Duration>>,
+    /// When it was asked last.
+    asked_at: Vec<Option<Duration>>,
+    catalog: Arc<Catalog>,
+}
+
+impl Upstreams {
+    /// Returns the upstreams as they are configured.
+    pub fn new(configs: &[Upstream], clock: Clock) -> Result<Self, InvalidUpstream> {
+        let servers: Vec<_> =
+            configs.iter().map(|config| ModelServer::new(config).map(Arc::new)).collect::<Result<_, _>>()?;
+        let told = vec![Vec::new(); servers.len()];
+        let catalog = Arc::new(Catalog::new(&servers, &told));
+        let (told_at, asked_at) = (vec![None; servers.len()], vec![None; servers.len()]);
+        let known = Mutex::new(Known { told, told_at, asked_at, catalog });
+        Ok(Self { servers, clock, known, edition: AtomicU64::new(1), turn: AtomicUsize::new(0) })
+    }
+
+    /// Returns the upstreams in the order of the configuration.
+    pub fn servers(&self) -> &[Arc<ModelServer>] {
+        &self.servers
+    }
+
+    /// Returns the catalog as it is now.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        Arc::clone(&self.known().catalog)
+    }
+
+    /// Returns the number of the latest catalog.
+    fn edition(&self) -> u64 {
+        self.edition.load(Ordering::Acquire)
+    }
+
+    /// Returns the upstreams to ask for their models: those that list `*` and were last asked longer ago
+    /// than `max_age`. They count as asked from now on.
+    fn to_ask(&self, max_age: Duration) -> Vec<usize> {
+        let now = self.clock.steady();
+        let mut known = self.known();
+        let due = |asked: Option<Duration>| asked.is_none_or(|at| now.saturating_sub(at) >= max_age);
+        let mut to_ask = Vec::new();
+        for (index, server) in self.servers.iter().enumerate() {
+            if server.models == Models::All
+                && server.kind != crate::config::Kind::Echo
+                && due(known.asked_at[index])
+            {
+                known.asked_at[index] = Some(now);
+                to_ask.push(index);
+            }
+        }
+        to_ask
+    }
+
+    /// Takes what an upstream told of its models.
+    fn told(&self, index: usize, models: Vec<String>) {
+        let mut known = self.known();
+        known.told_at[index] = Some(self.clock.steady());
+        if known.told[index] != models {
+            known.told[index] = models;
+            known.catalog = Arc::new(Catalog::new(&self.servers, &known.told));
+            self.edition.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// Tells whether an upstream that lists `*` has never told what it has, so that nobody knows.
+    fn is_any_untold(&self) -> bool {
+        let known = self.known();
+        let untold = |index: usize| known.told_at[index].is_none();
+        self.servers.iter().enumerate().any(|(index, server)| {
+            server.models == Models::All && server.kind != crate::config::Kind::Echo && untold(index)
+        })
+    }
+
+    /// Returns the offers in the order to try them: one by weight, then the others; last, those that could
+    /// not be reached a moment ago.
+    fn in_turn(&self, offers: &[Offer]) -> Vec<Offer> {
+        if let [only] = offers {
+            return vec![only.clone()];
+        }
+        let total: usize = offers.iter().map(|offer| offer.server.weight as usize).sum();
+        let mut turn = self.turn.fetch_add(1, Ordering::Relaxed) % total;
+        let first = offers.iter().position(|offer| {
+            let weight = offer.server.weight as usize;
+            let hit = turn < weight;
+            turn = turn.saturating_sub(weight);
+            hit
+        });
+        let mut order = offers.to_vec();
+        order.rotate_left(first.unwrap_or(0));
+        let now = self.clock.steady();
+        order.sort_by_key(|offer| offer.server.is_avoided(now));
+        order
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,179 @@
+//! One configured upstream: where it is, how to speak to it, and how it has been doing.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use actix_web::http::Uri;
+use actix_web::http::header::{HeaderName, HeaderValue};
+
+use super::ask::Shape;
+use crate::config::{Kind, Models, Upstream};
+
+/// How long an upstream that could not be reached is asked last.
+const AVOIDED: Duration = Duration::from_secs(5);
+
+/// A configured upstream, shared by all workers.
+#[derive(Debug)]
+pub struct ModelServer {
+    /// Its name in the configuration.
+    pub name: String,
+    /// What it speaks.
+    pub kind: Kind,
+    /// The models that the configuration lists.
+    pub models: Models,
+    /// How long a connection may take.
+    pub connect_timeout: Duration,
+    /// How long it may be silent: until the answer begins, and between its pieces.
+    pub timeout: Duration,
+    /// Its share of the load, beside others with the same model.
+    pub weight: u32,
+    base_url: String,
+    /// What it knows mcpd by.
+    pub credentials: Option<(HeaderName, HeaderValue)>,
+    /// Set once it has refused a request for asking about usage.
+    refuses_stream_options: AtomicBool,
+    outcomes: [AtomicU64; Outcome::ALL.len()],
+    health: Mutex<Health>,
+}
+
+/// How an upstream has been doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Health {
+    /// Nobody has asked it yet.
+    #[default]
+    Unknown,
+    /// It answered the last time.
+    Up,
+    /// It could not be reached, last at this steady time.
+    Down(Duration),
+}
+
+/// How a request to an upstream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It answered.
+    Answered,
+    /// It refused the request: the client's doing.
+    Rejected,
+    /// It failed, refused mcpd itself, or answered with garbage.
+    Failed,
+    /// It could not be reached.
+    Unreachable,
+    /// It took too long.
+    TimedOut,
+}
+
+/// An upstream that cannot be used as it is configured.
+#[derive(Debug, thiserror::Error)]
+#[error("upstreams: `{name}`: {reason}")]
+pub struct InvalidUpstream {
+    name: String,
+    reason: &'static str,
+}
+
+impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Self; 5] =
+        [Self::Answered, Self::Rejected, Self::Failed, Self::Unreachable, Self::TimedOut];
+
+    /// Returns the outcome's name in the metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Rejected => "rejected",
+            Self::Failed => "failed",
+            Self::Unreachable => "unreachable",
+            Self::TimedOut => "timed_out",
+        }
+    }
+}
+
+impl ModelServer {
+    /// Returns the upstream as it is configured; fails if its URL or key cannot be sent.
+    pub fn new(config: &Upstream) -> Result<Self, InvalidUpstream> {
+        let invalid = |reason| InvalidUpstream { name: config.name.clone(), reason };
+        let base_url = config.base_url.as_ref().map(|url| url.as_str().to_owned()).unwrap_or_default();
+        let credentials = config.api_key.as_ref().map(|key| {
+            let (name, value) = match config.kind {
+                Kind::Anthropic => (HeaderName::from_static("x-api-key"), key.expose().to_owned()),
+                _ => (HeaderName::from_static("authorization"), format!("Bearer {}", key.expose())),
+            };
+            let mut value = HeaderValue::from_str(&value)
+                .map_err(|_| invalid("its api_key has characters that no header can carry"))?;
+            value.set_sensitive(true);
+            Ok((name, value))
+        });
+        let server = Self {
+            name: config.name.clone(),
+            kind: config.kind,
+            models: config.models.clone(),
+            connect_timeout: config.connect_timeout,
+            timeout: config.timeout,
+            weight: config.weight.get(),
+            base_url,
+            credentials: credentials.transpose()?,
+            refuses_stream_options: AtomicBool::new(false),
+            outcomes: Default::default(),
+            health: Mutex::default(),
+        };
+        if server.kind != Kind::Echo {
+            server.models_url().parse::<Uri>().map_err(|_| invalid("its base_url is no URL"))?;
+        }
+        Ok(server)
+    }
+
+    /// Returns where to ask for a completion.
+    pub fn completion_url(&self, shape: Shape) -> String {
+        match (self.kind, shape) {
+            (Kind::Anthropic, _) => format!("{}/v1/messages", self.base_url),
+            (_, Shape::Chat) => format!("{}/chat/completions", self.base_url),
+            (_, Shape::Completion) => format!("{}/completions", self.base_url),
+        }
+    }
+
+    /// Returns where to ask for the models.
+    pub fn models_url(&self) -> String {
+        match self.kind {
+            Kind::Anthropic => format!("{}/v1/models?limit=1000", self.base_url),
+            _ => format!("{}/models", self.base_url),
+        }
+    }
+
+    /// Tells whether its connections are encrypted.
+    pub fn is_tls(&self) -> bool {
+        self.base_url.starts_with("https:")
+    }
+
+    /// Counts how a request ended; `now` is steady time.
+    pub fn note(&self, outcome: Outcome, now: Duration) {
+        self.outcomes[outcome as usize].fetch_add(1, Ordering::Relaxed);
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        *health = if outcome == Outcome::Unreachable { Health::Down(now) } else { Health::Up };
+    }
+
+    /// Returns how it has been doing.
+    pub fn health(&self) -> Health {
+        *self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells whether it was unreachable a moment ago, so that others are better asked first.
+    pub fn is_avoided(&self, now: Duration) -> bool {
+        matches!(self.health(), Health::Down(at) if now.saturating_sub(at) < AVOIDED)
+    }
+
+    /// Returns how many requests ended each way.
+    pub fn outcomes(&self) -> [(Outcome, u64); Outcome::ALL.len()] {
+        Outcome::ALL.map(|outcome| (outcome, self.outcomes[outcome as usize].load(Ordering::Relaxed)))
+    }
+
+    /// Tells whether a stream's usage can be asked for.
+    pub fn tells_stream_usage(&self) -> bool {
+        !self.refuses_stream_options.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it refuses to be asked for a stream's usage.
+    pub fn note_refused_stream_options(&self) {
+        self.refuses_stream_options.store(true, Ordering::Relaxed);
+    }
+}

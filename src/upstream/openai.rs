@@ -1,0 +1,251 @@
+//! Answers of OpenAI-compatible servers: passed on as they are, but for what mcpd must read in them.
+
+use actix_web::web::{Bytes, BytesMut};
+use memchr::memmem;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::sse;
+use crate::domain::usage::Tokens;
+
+/// Reads the events of a stream on their way through.
+#[derive(Debug)]
+pub struct Reader {
+    /// Whether the client wants to see the chunk that tells the usage.
+    include_usage: bool,
+    /// What the upstream told.
+    pub tokens: Option<Tokens>,
+    /// Events with something in them, for an estimate where it told nothing.
+    pub events: u64,
+    /// Whether `[DONE]` has come.
+    pub done: bool,
+}
+
+/// An error that an upstream told of within a stream.
+#[derive(Debug)]
+pub struct StreamError(pub String);
+
+/// An error as OpenAI writes it; servers differ in what they leave out.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct ErrorBody {
+    /// For people.
+    pub message: Option<String>,
+    /// For programs.
+    pub code: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    usage: Option<Usage>,
+}
+
+#[derive(Deserialize)]
+struct Usage {
+    #[serde(default)]
+    prompt_tokens: u64,
+    #[serde(default)]
+    completion_tokens: u64,
+}
+
+#[derive(Deserialize)]
+struct Chunk {
+    #[serde(default)]
+    choices: Vec<IgnoredAny>,
+    usage: Option<Usage>,
+}
+
+impl From<Usage> for Tokens {
+    fn from(usage: Usage) -> Self {
+        Self { prompt: usage.prompt_tokens, completion: usage.completion_tokens }
+    }
+}
+
+/// Returns the usage that a whole answer tells, if it does; `None` if it is no JSON object at all.
+pub fn read_answer(body: &[u8]) -> Option<Option<Tokens>> {
+    let object = body.trim_ascii_start().starts_with(b"{");
+    let answer: Answer = object.then(|| serde_json::from_slice(body).ok())??;
+    Some(answer.usage.map(Into::into))
+}
+
+/// Returns what an error body says. Ollama's plain `{"error": "…"}` and FastAPI's `detail` are read too.
+pub fn read_error(body: &[u8]) -> ErrorBody {
+    let Ok(body) = serde_json::from_slice::<serde_json::Value>(body) else {
+        return ErrorBody::default();
+    };
+    let text =
+        |value: &serde_json::Value| value.as_str().filter(|text| !text.is_empty()).map(ToOwned::to_owned);
+    let error = &body["error"];
+    let message = [&error["message"], error, &body["message"], &body["detail"]].into_iter().find_map(text);
+    ErrorBody { message, code: text(&error["code"]) }
+}
+
+impl Reader {
+    /// Returns a reader for a client that wants to see the usage or not.
+    pub fn new(include_usage: bool) -> Self {
+        Self { include_usage, tokens: None, events: 0, done: false }
+    }
+
+    /// Reads whole events; returns what to pass on. Nearly always that is all of it, uncopied.
+    pub fn read(&mut self, events: Bytes) -> Result<Bytes, StreamError> {
+        if self.done {
+            return Ok(Bytes::new());
+        }
+        let mut kept = Vec::new();
+        let mut position = 0;
+        for event in sse::events(&events) {
+            let range = position..position + event.len();
+            position = range.end;
+            if self.read_event(event)? {
+                kept.push(range);
+            }
+            if self.done {
+                break;
+            }
+        }
+        // Neighbours join into one range, so that a piece with nothing left out is passed on whole.
+        kept.dedup_by(|next, before| {
+            let join = before.end == next.start;
+            if join {
+                before.end = next.end;
+            }
+            join
+        });
+        Ok(match kept.as_slice() {
+            [] => Bytes::new(),
+            [one] => events.slice(one.clone()),
+            several => {
+                let mut joined = BytesMut::with_capacity(events.len());
+                several.iter().for_each(|range| joined.extend_from_slice(&events[range.clone()]));
+                joined.freeze()
+            }
+        })
+    }
+
+    /// Tells whether the event is to be passed on.
+    fn read_event(&mut self, event: &[u8]) -> Result<bool, StreamError> {
+        let Some(data) = sse::data(event) else {
+            return Ok(true);
+        };
+        if *data == b"[DONE]"[..] {
+            self.done = true;
+            return Ok(true);
+        }
+        if data.starts_with(b"{\"error\"") || data.starts_with(b"{ \"error\"") {
+            let message = read_error(&data).message;
+            return Err(StreamError(message.unwrap_or_else(|| "the upstream reported an error".to_owned())));
+        }
+        if !mentions_usage(&data) {
+            self.events += 1;
+            return Ok(true);
+        }
+        let Ok(chunk) = serde_json::from_slice::<Chunk>(&data) else {
+            return Ok(true);
+        };
+        // The last word counts: some servers tell a running sum with every chunk.
+        self.tokens = chunk.usage.map(Into::into).or(self.tokens);
+        let only_usage = chunk.choices.is_empty();
+        self.events += u64::from(!only_usage);
+        Ok(!only_usage || self.include_usage)
+    }
+}
+
+/// Tells whether there is an object named `usage`: most chunks have none, or `null`.
+fn mentions_usage(data: &[u8]) -> bool {
+    memmem::find_iter(data, b"\"usage\"").any(|at| {
+        let rest = data[at + b"\"usage\"".len()..].trim_ascii_start();
+        rest.strip_prefix(b":").is_some_and(|rest| rest.trim_ascii_start().starts_with(b"{"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const USAGE: &str = r#"data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}"#;
+
+    fn read(include_usage: bool, events: &str) -> (Reader, String) {
+        let mut reader = Reader::new(include_usage);
+        let passed = reader.read(Bytes::copy_from_slice(events.as_bytes())).unwrap();
+        (reader, String::from_utf8(passed.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn the_usage_chunk_is_seen_only_by_a_client_that_asked() {
+        let word = r#"data: {"choices":[{"delta":{"content":"\"usage\""}}],"usage":null}"#;
+        let events = format!("{word}\n\n{USAGE}\n\ndata: [DONE]\n\n");
+        let (reader, passed) = read(true, &events);
+        assert_eq!(passed, events);
+        assert_eq!(reader.tokens, Some(Tokens { prompt: 3, completion: 2 }));
+        let (reader, passed) = read(false, &events);
+        assert_eq!(passed, format!("{word}\n\ndata: [DONE]\n\n"));
+        assert_eq!(
+            (reader.tokens, reader.events, reader.done),
+            (Some(Tokens { prompt: 3, completion: 2 }), 1, true)
+        );
+    }
+
+    #[test]
+    fn usage_beside_choices_is_kept_and_told_once() {
+        let chunk = r#"data: {"choices":[{}],"usage" : {"prompt_tokens":3,"completion_tokens":"#;
+        let events = format!("{chunk}1}}}}\n\n{chunk}2}}}}\n\n");
+        let (reader, passed) = read(false, &events);
+        assert_eq!(passed, events);
+        assert_eq!(reader.tokens, Some(Tokens { prompt: 3, completion: 2 }));
+    }
+
+    #[test]
+    fn an_explicit_zero_stays_zero() {
+        let (reader, _) = read(
+            false,
+            "data: {\"choices\":[{}],\"usage\":{\"prompt_tokens\":0,\"completion_tokens\":0}}\n\n",
+        );
+        assert_eq!(reader.tokens, Some(Tokens::default()));
+    }
+
+    #[test]
+    fn nothing_is_passed_on_after_the_end() {
+        let (mut reader, passed) = read(false, "data: [DONE]\n\ndata: {}\n\n");
+        assert_eq!(passed, "data: [DONE]\n\n");
+        assert!(reader.read(Bytes::from_static(b"data: {}\n\n")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_error_within_a_stream_is_no_event() {
+        let mut reader = Reader::new(false);
+        let error =
+            reader.read(Bytes::from_static(b"data: {\"error\": {\"message\": \"out of memory\"}}\n\n"));
+        assert_eq!(error.unwrap_err().0, "out of memory");
+    }
+
+    #[test]
+    fn a_whole_answer_tells_its_usage_or_is_no_answer() {
+        let told = Some(Tokens { prompt: 1, completion: 2 });
+        let cases: &[(&str, Option<Option<Tokens>>)] = &[
+            (r#"{"usage":{"prompt_tokens":1,"completion_tokens":2,"x":{}}}"#, Some(told)),
+            (r#"{"usage":null}"#, Some(None)),
+            ("{}", Some(None)),
+            ("[]", None),
+            ("<html>", None),
+            ("", None),
+        ];
+        for (body, expected) in cases {
+            assert_eq!(read_answer(body.as_bytes()), *expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn errors_are_read_as_the_servers_write_them() {
+        let cases = [
+            (r#"{"error":{"message":"m","code":"c"}}"#, Some("m"), Some("c")),
+            (r#"{"error":{"message":"m","code":400}}"#, Some("m"), None),
+            (r#"{"error":"m"}"#, Some("m"), None),
+            (r#"{"object":"error","message":"m"}"#, Some("m"), None),
+            (r#"{"detail":"m"}"#, Some("m"), None),
+            ("<html>", None, None),
+        ];
+        for (body, message, code) in cases {
+            let error = read_error(body.as_bytes());
+            assert_eq!((error.message.as_deref(), error.code.as_deref()), (message, code), "{body}");
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! An answer that comes event by event.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use actix_web::web::Bytes;
+use awc::ClientResponse;
+use futures_util::Stream;
+
+use super::anthropic::{Progress, StreamFailure, StreamTranslator};
+use super::error::UpstreamError;
+use super::model_server::{ModelServer, Outcome};
+use super::{openai, sse};
+use crate::clock::Clock;
+use crate::domain::usage::Tokens;
+
+/// A completion on its way: events in OpenAI's shape, passed on as they come, the last of them `[DONE]`.
+///
+/// It ends after `[DONE]`, or with an error; never in silence before.
+pub struct EventStream {
+    source: Source,
+    splitter: sse::Splitter,
+    reader: Reader,
+    ended: bool,
+}
+
+enum Source {
+    /// All of it is at hand.
+    Ready(Bytes),
+    /// An upstream sends it.
+    Upstream { response: ClientResponse, server: Arc<ModelServer>, clock: Clock, last: Duration },
+}
+
+/// Reads the events on their way through, in the upstream's language.
+pub(super) enum Reader {
+    OpenAi(openai::Reader),
+    Anthropic(Translation),
+}
+
+/// A stream in Anthropic's words, being translated.
+pub(super) struct Translation {
+    translator: StreamTranslator,
+    events: u64,
+    done: bool,
+}
+
+impl EventStream {
+    /// Returns the stream of an upstream's answer, whose head has come.
+    pub(super) fn new(
+        response: ClientResponse,
+        server: Arc<ModelServer>,
+        clock: Clock,
+        reader: Reader,
+    ) -> Self {
+        let last = clock.steady();
+        let source = Source::Upstream { response, server, clock, last };
+        Self { source, splitter: sse::Splitter::default(), reader, ended: false }
+    }
+
+    /// Returns a stream of events that are all there, and the tokens in them.
+    pub(super) fn ready(events: Vec<u8>, tokens: Tokens) -> Self {
+        let mut reader = openai::Reader::new(true);
+        reader.tokens = Some(tokens);
+        let reader = Reader::OpenAi(reader);
+        Self {
+            source: Source::Ready(events.into()),
+            splitter: sse::Splitter::default(),
+            reader,
+            ended: false,
+        }
+    }
+
+    /// Tells whether `[DONE]` was passed on: the answer is complete.
+    pub fn is_done(&self) -> bool {
+        match &self.reader {
+            Reader::OpenAi(reader) => reader.done,
+            Reader::Anthropic(translation) => translation.done,
+        }
+    }
+
+    /// Returns the usage that the upstream told so far.
+    pub fn tokens(&self) -> Option<Tokens> {
+        match &self.reader {
+            Reader::OpenAi(reader) => reader.tokens,
+            Reader::Anthropic(translation) => translation.translator.usage(),
+        }
+    }
+
+    /// Returns how many pieces of text have come: about as many as tokens, where nothing better is told.
+    pub fn pieces(&self) -> u64 {
+        match &self.reader {
+            Reader::OpenAi(reader) => reader.events,
+            Reader::Anthropic(translation) => translation.events,
+        }
+    }
+
+    /// Fails if the upstream has been silent for too long.
+    pub fn check_silence(&mut self) -> Result<(), UpstreamError> {
+        if let Source::Upstream { server, clock, last, .. } = &self.source
+            && clock.steady().saturating_sub(*last) >= server.timeout
+        {
+            tracing::warn!(upstream = server.name, "stopped sending in the middle of a stream");
+            return Err(self.fail(Outcome::TimedOut, UpstreamError::Timeout));
+        }
+        Ok(())
+    }
+
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, UpstreamError>>> {
+        match &mut self.source {
+            Source::Ready(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Source::Ready(bytes) => Poll::Ready(Some(Ok(std::mem::take(bytes)))),
+            Source::Upstream { response, server, clock, last } => {
+                match ready!(Pin::new(response).poll_next(cx)) {
+                    None => Poll::Ready(None),
+                    Some(Ok(chunk)) => {
+                        *last = clock.steady();
+                        Poll::Ready(Some(Ok(chunk)))
+                    }
+                    Some(Err(error)) => {
+                        tracing::warn!(
+                            upstream = server.name,
+                            "broke off in the middle of a stream: {error}"
+                        );
+                        Poll::Ready(Some(Err(UpstreamError::Failed)))
+                    }
+                }
+            }
+        }
+    }
+
+    fn read(&mut self, chunk: Bytes) -> Result<Bytes, UpstreamError> {
+        let events = self.splitter.push(chunk).map_err(|sse::TooLong| UpstreamError::Failed)?;
+        if events.is_empty() { Ok(events) } else { self.reader.read(events) }
+    }
+
+    /// The upstream has ended. A last event may lack its blank line; without `[DONE]` it broke off.
+    fn finish(&mut self) -> Result<Bytes, UpstreamError> {
+        let mut rest = self.splitter.finish().to_vec();
+        if !rest.is_empty() {
+            rest.extend_from_slice(b"\n\n");
+        }
+        let last = self.reader.read(rest.into())?;
+        if self.is_done() {
+            return Ok(last);
+        }
+        if let Source::Upstream { server, .. } = &self.source {
+            tracing::warn!(upstream = server.name, "ended a stream without [DONE]");
+        }
+        Err(UpstreamError::Failed)
+    }
+
+    fn fail(&mut self, outcome: Outcome, error: UpstreamError) -> UpstreamError {
+        self.ended = true;
+        self.note(outcome);
+        error
+    }
+
+    fn note(&self, outcome: Outcome) {
+        if let Source::Upstream { server, clock, .. } = &self.source {
+            server.note(outcome, clock.steady());
+        }
+    }
+}
+
+impl Stream for EventStream {
+    type Item = Result<Bytes, UpstreamError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        while !self.ended {
+            let read = match ready!(self.poll_source(cx)) {
+                Some(chunk) => chunk.and_then(|chunk| self.read(chunk)),
+                None => self.finish(),
+            };
+            match read {
+                Err(error) => return Poll::Ready(Some(Err(self.fail(Outcome::Failed, error)))),
+                Ok(bytes) => {
+                    if self.is_done() {
+                        self.ended = true;
+                        self.note(Outcome::Answered);
+                    }
+                    if !bytes.is_empty() {
+                        return Poll::Ready(Some(Ok(bytes)));
+                    }
+                }
+            }
+        }
+        Poll::Ready(None)
+    }
+}
+
+impl Reader {
+    pub(super) fn anthropic(translator: StreamTranslator) -> Self {
+        Self::Anthropic(Translation { translator, events: 0, done: false })
+    }
+
+    fn read(&mut self, events: Bytes) -> Result<Bytes, UpstreamError> {
+        match self {
+            Self::OpenAi(reader) => reader.read(events).map_err(|error| UpstreamError::FailedSaying(error.0)),
+            Self::Anthropic(translation) => translation.read(&events),
+        }
+    }
+}
+
+impl Translation {
+    fn read(&mut self, events: &[u8]) -> Result<Bytes, UpstreamError> {
+        let mut translated = Vec::new();
+        for data in sse::events(events).filter_map(sse::data) {
+            self.events += 1;
+            match self.translator.event(&data, &mut translated) {
+                Ok(Progress::More) => {}
+                Ok(Progress::Done) => self.done = true,
+                Err(StreamFailure::Upstream { message, .. }) => {
+                    return Err(UpstreamError::FailedSaying(message));
+                }
+                Err(StreamFailure::Garbage) => return Err(UpstreamError::Failed),
+            }
+        }
+        Ok(translated.into())
+    }
+}
