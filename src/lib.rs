@@ -3,12 +3,17 @@
 //! A request is followed from the socket through [`http::public`], the [`gate`] and a handler in [`api`] to
 //! an [`upstream`]; read those four first. `ARCHITECTURE.md` has the map.
 
+pub mod admin;
+pub mod api;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod gate;
+pub mod http;
 pub mod keeper;
 pub mod keys;
 pub mod meter;
+pub mod server;
 pub mod store;
 pub mod upstream;

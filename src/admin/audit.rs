@@ -1,0 +1,83 @@
+//! Who changed what.
+
+use actix_web::HttpResponse;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::Call;
+use super::list::{self, Page};
+use crate::http::ApiError;
+use crate::store;
+use crate::store::audit::Chained;
+
+/// Which rows to list.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListQuery {
+    limit: Option<u32>,
+    after: Option<String>,
+    action: Option<String>,
+    target: Option<String>,
+}
+
+/// A change. Each row holds the digest of the one before, so that none can be taken out unseen.
+#[derive(Serialize, schemars::JsonSchema)]
+#[schemars(rename = "AuditRow")]
+pub(super) struct AuditRow {
+    id: String,
+    at: String,
+    actor: ActorView,
+    /// Such as `key.create`.
+    action: String,
+    target: String,
+    #[schemars(with = "Option<std::collections::BTreeMap<String, serde_json::Value>>")]
+    before: Option<Box<RawValue>>,
+    #[schemars(with = "Option<std::collections::BTreeMap<String, serde_json::Value>>")]
+    after: Option<Box<RawValue>>,
+    digest: String,
+    previous_digest: String,
+}
+
+#[derive(Serialize, schemars::JsonSchema)]
+#[schemars(rename = "Actor")]
+struct ActorView {
+    /// `socket`, `token`, `dashboard` or `system`.
+    via: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<i32>,
+}
+
+/// Lists changes, the newest first.
+pub(super) async fn list(call: Call) -> Result<HttpResponse, ApiError> {
+    let query: ListQuery = call.query()?;
+    let limit = list::limit(query.limit)?;
+    let ListQuery { after, action, target, .. } = query;
+    let filter = store::audit::Filter { after, action, target, limit: limit + 1 };
+    let rows = call.block(move |rooms| rooms.store.read(|db| store::audit::list(db, &filter))).await?;
+    let views = rows.into_iter().map(AuditRow::new).collect();
+    Ok(HttpResponse::Ok().json(Page::new(views, limit, |row: &AuditRow| row.id.clone())))
+}
+
+impl AuditRow {
+    fn new(chained: Chained) -> Self {
+        let Chained { row, digest, .. } = chained;
+        let json = |text: Option<String>| text.and_then(|text| RawValue::from_string(text).ok());
+        Self {
+            id: row.id,
+            at: row.at.to_string(),
+            actor: ActorView { via: row.via, uid: row.uid, pid: row.pid },
+            action: row.action,
+            target: row.target,
+            before: json(row.before),
+            after: json(row.after),
+            digest: hex(&digest),
+            previous_digest: hex(&row.previous_digest),
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,169 @@
+//! What the operator writes about a key: checked field by field.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+
+use serde::{Deserialize, Deserializer};
+
+use crate::domain::key::{Name, Settings};
+use crate::domain::metadata::Metadata;
+use crate::domain::models::AllowedModels;
+use crate::domain::network::Networks;
+use crate::domain::plan::Plans;
+use crate::domain::scope::Scopes;
+use crate::domain::time::{Timestamp, parse_duration};
+use crate::http::ApiError;
+
+/// The settings of a key to make or change. What is left out stays as it is; `null` takes a limit, an
+/// expiry, a list or the metadata away.
+#[derive(Default, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "KeySettings")]
+pub(super) struct KeyBody {
+    name: Option<String>,
+    scopes: Option<Vec<String>>,
+    plan: Option<String>,
+    #[serde(deserialize_with = "given")]
+    requests_per_minute: Option<Option<u32>>,
+    #[serde(deserialize_with = "given")]
+    max_concurrent: Option<Option<u32>>,
+    /// RFC 3339.
+    #[serde(deserialize_with = "given")]
+    expires_at: Option<Option<String>>,
+    /// A length of time from now: `90d`, `24h`.
+    expires_in: Option<String>,
+    #[serde(deserialize_with = "given")]
+    allowed_ips: Option<Option<Vec<String>>>,
+    #[serde(deserialize_with = "given")]
+    allowed_models: Option<Option<Vec<String>>>,
+    #[serde(deserialize_with = "given")]
+    metadata: Option<Option<BTreeMap<String, String>>>,
+    require_signature: Option<bool>,
+    /// Not taken when a key is made: it is enabled then.
+    enabled: Option<bool>,
+}
+
+/// Tells `null` from a field that is not there.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+impl KeyBody {
+    /// Returns the settings of a new key.
+    pub(super) fn create(self, plans: &Plans, now: Timestamp) -> Result<Settings, ApiError> {
+        let missing = |field, remedy| ApiError::field(field, format_args!("is missing: {remedy}"));
+        let name = self.name.as_deref().ok_or_else(|| missing("name", "say what the key is for"))?;
+        if self.scopes.is_none() {
+            return Err(missing("scopes", "say what the key may do, or `[\"*\"]` for everything"));
+        }
+        if self.enabled.is_some() {
+            return Err(ApiError::field("enabled", "is not taken when a key is made: change it afterwards"));
+        }
+        let blank = Settings {
+            name: parse_name(name)?,
+            enabled: true,
+            scopes: Scopes::EVERY,
+            plan: plans.default_name().to_owned(),
+            requests_per_minute: None,
+            max_concurrent: None,
+            expires_at: None,
+            allowed_ips: Networks::default(),
+            allowed_models: AllowedModels::default(),
+            metadata: Metadata::default(),
+            require_signature: false,
+        };
+        self.apply(blank, plans, now)
+    }
+
+    /// Returns the settings with what is written here changed.
+    pub(super) fn apply(
+        self,
+        mut settings: Settings,
+        plans: &Plans,
+        now: Timestamp,
+    ) -> Result<Settings, ApiError> {
+        if let Some(end) = parse_expiry(self.expires_at, self.expires_in.as_deref(), now)? {
+            settings.expires_at = end;
+        }
+        if let Some(name) = self.name {
+            settings.name = parse_name(&name)?;
+        }
+        if let Some(names) = self.scopes {
+            settings.scopes = parse_scopes(&names)?;
+        }
+        if let Some(limit) = self.requests_per_minute {
+            settings.requests_per_minute = positive("requests_per_minute", limit)?;
+        }
+        if let Some(most) = self.max_concurrent {
+            settings.max_concurrent = positive("max_concurrent", most)?;
+        }
+        if let Some(networks) = self.allowed_ips {
+            settings.allowed_ips = Networks::parse(networks.iter().flatten().map(String::as_str))
+                .map_err(|error| ApiError::field("allowed_ips", format_args!("has a bad entry: {error}")))?;
+        }
+        if let Some(models) = self.allowed_models {
+            settings.allowed_models = AllowedModels::parse(models.unwrap_or_default()).map_err(|error| {
+                ApiError::field("allowed_models", format_args!("has a bad entry: {error}"))
+            })?;
+        }
+        if let Some(metadata) = self.metadata {
+            settings.metadata = Metadata::parse(metadata.unwrap_or_default())
+                .map_err(|error| ApiError::field("metadata", format_args!("cannot be kept: {error}")))?;
+        }
+        settings.plan = self.plan.unwrap_or(settings.plan);
+        plans
+            .limit(&settings.plan, settings.requests_per_minute)
+            .map_err(|error| ApiError::field("plan", format_args!("cannot be had: {error}")))?;
+        settings.require_signature = self.require_signature.unwrap_or(settings.require_signature);
+        settings.enabled = self.enabled.unwrap_or(settings.enabled);
+        Ok(settings)
+    }
+}
+
+/// Returns the end that `expires_at` or `expires_in` name; `Some(None)` is an end taken away.
+pub(super) fn parse_expiry(
+    at: Option<Option<String>>,
+    duration: Option<&str>,
+    now: Timestamp,
+) -> Result<Option<Option<Timestamp>>, ApiError> {
+    let end = match (at, duration) {
+        (None, None) => return Ok(None),
+        (Some(None), None) => return Ok(Some(None)),
+        (Some(_), Some(_)) => {
+            return Err(ApiError::field("expires_at", "and `expires_in` exclude each other: send one"));
+        }
+        (Some(Some(text)), None) => Timestamp::parse(&text)
+            .map_err(|error| ApiError::field("expires_at", format_args!("is wrong: {error}")))?,
+        (None, Some(text)) => now.after(parse_length("expires_in", text)?),
+    };
+    if end <= now {
+        let field = if duration.is_some() { "expires_in" } else { "expires_at" };
+        return Err(ApiError::field(field, "is not in the future"));
+    }
+    Ok(Some(Some(end)))
+}
+
+/// Returns the length of time that a field names.
+pub(super) fn parse_length(field: &str, text: &str) -> Result<std::time::Duration, ApiError> {
+    parse_duration(text).map_err(|error| ApiError::field(field, format_args!("is wrong: {error}")))
+}
+
+fn parse_name(text: &str) -> Result<Name, ApiError> {
+    Name::parse(text).map_err(|reason| ApiError::field("name", reason))
+}
+
+fn parse_scopes(names: &[String]) -> Result<Scopes, ApiError> {
+    let scopes = Scopes::parse(names.iter().map(String::as_str))
+        .map_err(|error| ApiError::field("scopes", format_args!("has a bad entry: {error}")))?;
+    if scopes.is_empty() {
+        return Err(ApiError::field("scopes", "is empty: a key that may do nothing is of no use"));
+    }
+    Ok(scopes)
+}
+
+fn positive(field: &str, number: Option<u32>) -> Result<Option<NonZeroU32>, ApiError> {
+    let zero = || ApiError::field(field, "must be at least 1, or null for none of its own");
+    number.map(|number| NonZeroU32::new(number).ok_or_else(zero)).transpose()
+}

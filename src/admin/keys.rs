@@ -1,0 +1,162 @@
+//! Keys: make, list, read, change, delete, revoke, rotate.
+
+use actix_web::HttpResponse;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::Call;
+use super::key_body::{KeyBody, parse_expiry, parse_length};
+use super::key_view::{IssuedView, KeyView};
+use super::list::{self, Page};
+use crate::domain::id::KeyId;
+use crate::domain::key::Status;
+use crate::domain::time::Timestamp;
+use crate::http::ApiError;
+use crate::keys::{Issued, Rotation};
+use crate::store;
+
+/// How long a rotated key goes on where nothing is said.
+const USUAL_OVERLAP: &str = "24h";
+
+/// Which keys to list.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListQuery {
+    limit: Option<u32>,
+    after: Option<String>,
+    status: Option<String>,
+    search: Option<String>,
+}
+
+/// How to rotate a key.
+#[derive(Default, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Rotation")]
+pub(super) struct RotateBody {
+    /// How long the old key goes on: `24h` where nothing is said.
+    expire_old_in: Option<String>,
+    /// When the new key ends, RFC 3339; after the old one's lifetime where nothing is said.
+    expires_at: Option<String>,
+    /// The same, as a length of time from now.
+    expires_in: Option<String>,
+}
+
+/// Makes a key. The answer carries its token, which is not shown again.
+pub(super) async fn create(call: Call) -> Result<HttpResponse, ApiError> {
+    let order = call.order()?;
+    let settings = call.json::<KeyBody>()?.create(call.rooms.keys.plans(), call.now())?;
+    let issued = call.block(move |rooms| rooms.keys.issue(settings, order)).await?;
+    tracing::info!(key.id = %issued.key.id, "created key `{}`", issued.key.settings.name.as_str());
+    Ok(call.issued(&issued))
+}
+
+/// Lists keys, the newest first.
+pub(super) async fn list(call: Call) -> Result<HttpResponse, ApiError> {
+    let query: ListQuery = call.query()?;
+    let limit = list::limit(query.limit)?;
+    let filter = store::keys::Filter {
+        after: query.after.as_deref().map(parse_after).transpose()?,
+        status: query.status.as_deref().map(parse_status).transpose()?,
+        search: query.search.filter(|text| !text.is_empty()),
+        now: call.now(),
+        limit: limit + 1,
+    };
+    call.flush().await?;
+    let rows = call.block(move |rooms| rooms.store.read(|db| store::keys::list(db, &filter))).await?;
+    let (plans, now) = (call.rooms.keys.plans(), call.now());
+    let views = rows.iter().map(|(key, last_use)| KeyView::new(key, *last_use, plans, now)).collect();
+    Ok(HttpResponse::Ok().json(Page::new(views, limit, |view: &KeyView| view.id.clone())))
+}
+
+/// Describes a key.
+pub(super) async fn show(call: Call) -> Result<HttpResponse, ApiError> {
+    let id = call.key_id()?;
+    call.shown(id).await
+}
+
+/// Changes what is decided about a key.
+pub(super) async fn change(call: Call) -> Result<HttpResponse, ApiError> {
+    let id = call.key_id()?;
+    let body: KeyBody = call.json()?;
+    let (actor, now) = (call.actor, call.now());
+    let key = call
+        .block(move |rooms| {
+            rooms.keys.change(id, actor, |settings| body.apply(settings, rooms.keys.plans(), now))
+        })
+        .await?;
+    tracing::info!(key.id = %id, "changed key `{}`", key.settings.name.as_str());
+    call.shown(id).await
+}
+
+/// Deletes a key; what it used stays.
+pub(super) async fn delete(call: Call) -> Result<HttpResponse, ApiError> {
+    let id = call.key_id()?;
+    let actor = call.actor;
+    call.block(move |rooms| rooms.keys.delete(id, actor)).await?;
+    tracing::info!(key.id = %id, "deleted key");
+    Ok(HttpResponse::Ok().json(json!({"id": id.to_string(), "object": "key", "deleted": true})))
+}
+
+/// Revokes a key for good.
+pub(super) async fn revoke(call: Call) -> Result<HttpResponse, ApiError> {
+    let id = call.key_id()?;
+    let order = call.order()?;
+    call.json::<Nothing>()?;
+    let key = call.block(move |rooms| rooms.keys.revoke(id, order)).await?;
+    tracing::info!(key.id = %id, "revoked key `{}`", key.settings.name.as_str());
+    call.shown(id).await
+}
+
+/// Hands over to a new key with the same settings. The answer carries its token, which is not shown again.
+pub(super) async fn rotate(call: Call) -> Result<HttpResponse, ApiError> {
+    let id = call.key_id()?;
+    let order = call.order()?;
+    let body: RotateBody = call.json()?;
+    let overlap = body.expire_old_in.as_deref().unwrap_or(USUAL_OVERLAP);
+    let rotation = Rotation {
+        expire_old_in: parse_length("expire_old_in", overlap)?,
+        expires_at: parse_expiry(body.expires_at.map(Some), body.expires_in.as_deref(), call.now())?
+            .flatten(),
+    };
+    let issued = call.block(move |rooms| rooms.keys.rotate(id, rotation, order)).await?;
+    tracing::info!(key.id = %id, key.new = %issued.key.id, "rotated key `{}`", issued.key.settings.name.as_str());
+    Ok(call.issued(&issued))
+}
+
+/// The body of a request that takes none.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+impl Call {
+    fn key_id(&self) -> Result<KeyId, ApiError> {
+        self.parameter.parse().map_err(|_| ApiError::NotFound("There is no key with this id".into()))
+    }
+
+    fn now(&self) -> Timestamp {
+        self.rooms.clock.now().wall
+    }
+
+    fn issued(&self, issued: &Issued) -> HttpResponse {
+        let view = IssuedView::new(issued, self.rooms.keys.plans(), self.now());
+        HttpResponse::Created().insert_header(("cache-control", "no-store")).json(view)
+    }
+
+    async fn shown(&self, id: KeyId) -> Result<HttpResponse, ApiError> {
+        self.flush().await?;
+        let found = self.block(move |rooms| rooms.store.read(|db| store::keys::find(db, id))).await?;
+        let (key, last_use) = found.ok_or(ApiError::NotFound("There is no key with this id".into()))?;
+        Ok(HttpResponse::Ok().json(KeyView::new(&key, last_use, self.rooms.keys.plans(), self.now())))
+    }
+}
+
+fn parse_after(text: &str) -> Result<KeyId, ApiError> {
+    text.parse().map_err(|error| ApiError::bad_request(format!("the query string: `after` is {error}")))
+}
+
+fn parse_status(text: &str) -> Result<Status, ApiError> {
+    Status::ALL.into_iter().find(|status| status.name() == text).ok_or_else(|| {
+        let names = Status::ALL.map(Status::name).join(", ");
+        ApiError::bad_request(format!("the query string: `status` must be one of {names}"))
+    })
+}

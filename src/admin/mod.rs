@@ -1,0 +1,260 @@
+//! The admin API: loopback and a Unix socket only.
+
+mod audit;
+mod guard;
+mod key_body;
+mod key_view;
+mod keys;
+mod list;
+mod metrics;
+mod openapi;
+mod process;
+mod server;
+mod usage;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use actix_web::dev::Payload;
+use actix_web::http::Method;
+use actix_web::http::header::HeaderName;
+use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::FutureExt as _;
+use serde::de::DeserializeOwned;
+
+pub use guard::{AdminToken, Peer};
+pub use openapi::document;
+
+use crate::clock::{Clock, Now};
+use crate::domain::audit::Actor;
+use crate::http::error::nothing_at;
+use crate::http::request_id::{self, RequestIds};
+use crate::http::routes::{Found, Route, find};
+use crate::http::{ApiError, body, path};
+use crate::keeper::Keeper;
+use crate::keys::{Idempotency, Keys, Order};
+use crate::meter::Meter;
+use crate::store::Store;
+use crate::upstream::Upstreams;
+
+/// The longest body that an admin request needs.
+const LONGEST_BODY: usize = 1024 * 1024;
+
+/// What the admin API works with.
+#[derive(Debug)]
+pub struct Rooms {
+    /// Makes and changes keys.
+    pub keys: Arc<Keys>,
+    /// What was used.
+    pub meter: Arc<Meter>,
+    /// Writes it out before it is asked for.
+    pub keeper: Keeper,
+    /// The database.
+    pub store: Arc<Store>,
+    /// The upstreams.
+    pub upstreams: Arc<Upstreams>,
+    /// The time.
+    pub clock: Clock,
+    /// When the server started.
+    pub started: Now,
+    /// Who may call.
+    pub token: AdminToken,
+    /// Whether metrics need no token.
+    pub open_metrics: bool,
+    /// Where the server listens.
+    pub listeners: Listeners,
+}
+
+/// Where the server listens.
+#[derive(Clone, Debug)]
+pub struct Listeners {
+    /// `/v1`.
+    pub public: Vec<SocketAddr>,
+    /// `/admin/v1`, by TCP.
+    pub admin: SocketAddr,
+    /// `/admin/v1`, by Unix socket.
+    pub socket: PathBuf,
+    /// Whether the public listener is encrypted.
+    pub tls: bool,
+}
+
+/// A route of the admin listeners.
+type AdminRoute = Route<Access, Handler>;
+type Handler = fn(Call) -> Pin<Box<dyn Future<Output = Result<HttpResponse, ApiError>>>>;
+
+/// What a route asks of its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    /// The admin token, or the socket's permissions.
+    Admin,
+    /// The same, unless the configuration opens the metrics.
+    Metrics,
+}
+
+/// An admin request on its way to its handler.
+struct Call {
+    rooms: Arc<Rooms>,
+    actor: Actor,
+    request: HttpRequest,
+    body: Bytes,
+    /// What stood for the pattern's parameter, decoded.
+    parameter: String,
+}
+
+static ROUTES: &[AdminRoute] = &[
+    route(Method::GET, "/admin/v1/server", "Describes the server", |call| Box::pin(server::show(call))),
+    route(Method::POST, "/admin/v1/keys", "Makes a key", |call| Box::pin(keys::create(call))),
+    route(Method::GET, "/admin/v1/keys", "Lists the keys", |call| Box::pin(keys::list(call))),
+    route(Method::GET, "/admin/v1/keys/{id}", "Describes a key", |call| Box::pin(keys::show(call))),
+    route(Method::PATCH, "/admin/v1/keys/{id}", "Changes a key", |call| Box::pin(keys::change(call))),
+    route(Method::DELETE, "/admin/v1/keys/{id}", "Deletes a key", |call| Box::pin(keys::delete(call))),
+    route(Method::POST, "/admin/v1/keys/{id}/revoke", "Revokes a key for good", |call| {
+        Box::pin(keys::revoke(call))
+    }),
+    route(Method::POST, "/admin/v1/keys/{id}/rotate", "Hands over to a new key", |call| {
+        Box::pin(keys::rotate(call))
+    }),
+    route(Method::GET, "/admin/v1/usage", "Tells what was used", |call| Box::pin(usage::show(call))),
+    route(Method::GET, "/admin/v1/audit", "Tells who changed what", |call| Box::pin(audit::list(call))),
+    route(Method::GET, "/admin/v1/openapi.json", "This document", |call| Box::pin(openapi::show(call))),
+    Route {
+        method: Method::GET,
+        pattern: "/metrics",
+        slashes: false,
+        access: Access::Metrics,
+        summary: "Metrics for Prometheus",
+        handler: |call| Box::pin(metrics::show(call)),
+    },
+];
+
+const fn route(method: Method, pattern: &'static str, summary: &'static str, handler: Handler) -> AdminRoute {
+    Route { method, pattern, slashes: false, access: Access::Admin, summary, handler }
+}
+
+/// Answers a request on an admin listener.
+pub async fn serve(
+    rooms: Arc<Rooms>,
+    ids: &RequestIds,
+    request: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
+    let id = ids.of(request.headers());
+    let answer = std::panic::AssertUnwindSafe(answer(rooms, request.clone(), payload));
+    let mut response = match answer.catch_unwind().await {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => error.respond(),
+        // The panic itself is in the log already.
+        Err(_) => ApiError::Internal.respond(),
+    };
+    response.headers_mut().insert(HeaderName::from_static(request_id::HEADER), id.header());
+    tracing::debug!(
+        request.id = id.as_str(),
+        status = response.status().as_u16(),
+        "{} {}",
+        request.method(),
+        path::for_log(request.uri().path()),
+    );
+    response
+}
+
+async fn answer(
+    rooms: Arc<Rooms>,
+    request: HttpRequest,
+    mut payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let found = find(ROUTES, request.method(), request.uri().path());
+    let open =
+        matches!(&found, Found::Route(route, _) if route.access == Access::Metrics && rooms.open_metrics);
+    let actor = guard::check(&request, &rooms.token, open)?;
+    let (route, parameter) = match found {
+        Found::Route(route, parameter) => (route, parameter.map(std::borrow::Cow::into_owned)),
+        Found::OtherMethods(methods) => return Err(ApiError::MethodNotAllowed(methods)),
+        Found::Nothing => return Err(nothing_at(request.method(), request.uri().path())),
+    };
+    let body = if matches!(payload, Payload::None) {
+        Bytes::new()
+    } else {
+        body::check_length(&request, LONGEST_BODY)?;
+        body::read(&mut payload, LONGEST_BODY).await?
+    };
+    let parameter = parameter.unwrap_or_default();
+    (route.handler)(Call { rooms, actor, request: request.clone(), body, parameter }).await
+}
+
+impl Call {
+    /// Returns the body's JSON object; an empty body counts as an empty object.
+    fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        let body: &[u8] = if self.body.is_empty() { b"{}" } else { &self.body };
+        body::check_json(self.request.headers())?;
+        let mut json = serde_json::Deserializer::from_slice(body);
+        let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+            let path = error.path().to_string();
+            let error = error.into_inner();
+            if !error.is_data() {
+                return ApiError::InvalidJson(format!("the body is not valid JSON: {error}"));
+            }
+            let text = crate::domain::token::redact(&error.to_string()).into_owned();
+            let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text).to_owned();
+            // An unknown field is named in the text, and has no path of its own.
+            if path == "." || text.contains("unknown field") {
+                ApiError::Unprocessable(text)
+            } else {
+                ApiError::field(&path, format_args!("is not what it must be: {text}"))
+            }
+        })?;
+        json.end().map_err(|error| ApiError::InvalidJson(format!("the body is not valid JSON: {error}")))?;
+        Ok(value)
+    }
+
+    /// Returns the query string's parameters; an unknown one is an error.
+    fn query<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        web::Query::<T>::from_query(self.request.query_string()).map(web::Query::into_inner).map_err(
+            |error| {
+                let text = error.to_string();
+                let text = text.strip_prefix("Query deserialize error: ").unwrap_or(&text);
+                ApiError::bad_request(format!("the query string: {}", crate::domain::token::redact(text)))
+            },
+        )
+    }
+
+    /// Returns who wants a change, and how to tell the same wish sent twice.
+    fn order(&self) -> Result<Order, ApiError> {
+        let Some(key) = self.request.headers().get("idempotency-key") else {
+            return Ok(Order { actor: self.actor, idempotency: None });
+        };
+        let key = key.to_str().ok().filter(|key| (1..=255).contains(&key.len())).ok_or_else(|| {
+            ApiError::bad_request("`Idempotency-Key` must be 1 to 255 visible ASCII characters")
+        })?;
+        let path = self.request.uri().path();
+        let idempotency = Idempotency::new(key, self.request.method().as_str(), path, &self.body);
+        Ok(Order { actor: self.actor, idempotency: Some(idempotency) })
+    }
+
+    /// Runs blocking work where it holds nobody up.
+    async fn block<T, E>(
+        &self,
+        work: impl FnOnce(&Rooms) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, ApiError>
+    where
+        T: Send + 'static,
+        E: Into<ApiError> + Send + 'static,
+    {
+        let rooms = Arc::clone(&self.rooms);
+        match web::block(move || work(&rooms)).await {
+            Ok(result) => result.map_err(Into::into),
+            Err(error) => {
+                tracing::error!("admin work was cut off: {error}");
+                Err(ApiError::Internal)
+            }
+        }
+    }
+
+    /// Writes out what was counted, so that what is asked for next includes it.
+    async fn flush(&self) -> Result<(), ApiError> {
+        if self.rooms.keeper.flush().await { Ok(()) } else { Err(ApiError::StorageUnavailable) }
+    }
+}

@@ -1,0 +1,91 @@
+//! The OpenAPI document of the admin API.
+
+use actix_web::HttpResponse;
+use serde_json::{Value, json};
+
+use super::audit::AuditRow;
+use super::key_body::KeyBody;
+use super::key_view::{IssuedView, KeyView};
+use super::keys::RotateBody;
+use super::list::Page;
+use super::server::ServerView;
+use super::usage::UsageView;
+use super::{Access, Call, ROUTES};
+use crate::http::ApiError;
+use crate::http::openapi::{Builder, Operation};
+
+const PAGE: (&str, &str) = ("limit", "Rows on the page, 1 to 1000; 100 where nothing is said.");
+const AFTER: (&str, &str) = ("after", "The last id of the page before.");
+
+/// Answers with the document.
+#[expect(clippy::unused_async, reason = "handlers are asynchronous")]
+pub(super) async fn show(_: Call) -> Result<HttpResponse, ApiError> {
+    Ok(HttpResponse::Ok().json(document()))
+}
+
+/// Returns the document.
+pub fn document() -> Value {
+    let mut builder = Builder::default();
+    for route in ROUTES {
+        let needs = match route.access {
+            Access::Admin => "Needs the admin token, or the admin socket.",
+            Access::Metrics => "Needs the admin token unless `admin.open_metrics` is set.",
+        };
+        let operation = describe(&mut builder, route.method.as_str(), route.pattern);
+        let operation = Operation { needs: Some(needs.to_owned()), ..operation };
+        builder.add(route.method.as_str(), route.pattern, route.summary, operation);
+    }
+    builder.finish("mcpd admin", "The admin token, from `admin.token_file`.")
+}
+
+fn describe(builder: &mut Builder, method: &str, pattern: &str) -> Operation {
+    let usual = Operation::default();
+    match (method, pattern) {
+        ("GET", "/admin/v1/server") => Operation { answer: builder.schema::<ServerView>(), ..usual },
+        ("POST", "/admin/v1/keys") => {
+            let body = Some(builder.schema::<KeyBody>());
+            Operation { body, status: Some(201), answer: builder.schema::<IssuedView>(), ..usual }
+        }
+        ("GET", "/admin/v1/keys") => {
+            Operation { query: KEY_QUERY, answer: builder.schema::<Page<KeyView>>(), ..usual }
+        }
+        ("PATCH", _) => {
+            let body = Some(builder.schema::<KeyBody>());
+            Operation { body, answer: builder.schema::<KeyView>(), ..usual }
+        }
+        ("DELETE", _) => Operation { answer: json!({"type": "object"}), ..usual },
+        ("POST", "/admin/v1/keys/{id}/rotate") => {
+            let body = Some(builder.schema::<RotateBody>());
+            Operation { body, status: Some(201), answer: builder.schema::<IssuedView>(), ..usual }
+        }
+        ("GET" | "POST", "/admin/v1/keys/{id}" | "/admin/v1/keys/{id}/revoke") => {
+            Operation { answer: builder.schema::<KeyView>(), ..usual }
+        }
+        ("GET", "/admin/v1/usage") => {
+            Operation { query: USAGE_QUERY, answer: builder.schema::<UsageView>(), ..usual }
+        }
+        ("GET", "/admin/v1/audit") => {
+            Operation { query: AUDIT_QUERY, answer: builder.schema::<Page<AuditRow>>(), ..usual }
+        }
+        ("GET", "/metrics") => {
+            Operation { answer: json!({"type": "string"}), media_type: Some("text/plain"), ..usual }
+        }
+        _ => Operation { answer: json!({"type": "object"}), ..usual },
+    }
+}
+
+const KEY_QUERY: &[(&str, &str)] = &[
+    PAGE,
+    AFTER,
+    ("status", "`active`, `disabled`, `expired` or `revoked`."),
+    ("search", "Text in the name, the hint, the id or the metadata, in any letter case."),
+];
+const USAGE_QUERY: &[(&str, &str)] = &[
+    ("key", "Only this key's."),
+    ("from", "RFC 3339; a day before `to` where nothing is said."),
+    ("to", "RFC 3339; now where nothing is said."),
+    ("step", "`minute`, `hour` or `day`; `hour` where nothing is said."),
+    ("group_by", "Any of `key`, `endpoint`, `status` and `model`, with commas between them."),
+];
+const AUDIT_QUERY: &[(&str, &str)] =
+    &[PAGE, AFTER, ("action", "Only changes of this kind."), ("target", "Only changes to this id.")];

@@ -1,0 +1,247 @@
+//! What was used, by time and by key, endpoint, status or model.
+
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use serde::{Deserialize, Serialize};
+
+use super::Call;
+use crate::domain::time::Timestamp;
+use crate::domain::usage::Figures;
+use crate::http::ApiError;
+use crate::store;
+use crate::store::usage::{Group, Query, Step, Sum};
+
+/// Which usage is asked for.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UsageQuery {
+    key: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+    step: Option<String>,
+    group_by: Option<String>,
+}
+
+/// Usage by step and group. `from` and `to` are widened to whole steps, so that totals agree however they
+/// are grouped.
+#[derive(Serialize, schemars::JsonSchema)]
+#[schemars(rename = "Usage")]
+pub(super) struct UsageView {
+    from: String,
+    to: String,
+    step: &'static str,
+    group_by: Vec<&'static str>,
+    data: Vec<RowView>,
+    totals: FiguresView,
+}
+
+#[derive(Serialize, schemars::JsonSchema)]
+#[schemars(rename = "UsageRow")]
+struct RowView {
+    start: String,
+    /// `null` for requests without a key that the server knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<Option<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    endpoint: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    /// `null` for requests that name no model, or none that the server has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<Option<String>>,
+    #[serde(flatten)]
+    figures: FiguresView,
+}
+
+#[derive(Serialize, schemars::JsonSchema)]
+#[schemars(rename = "Figures")]
+struct FiguresView {
+    requests: u64,
+    /// Answers with a status of 400 and more, clients that left (499) included.
+    errors: u64,
+    error_rate: f64,
+    latency_ms: LatencyView,
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    /// Requests whose tokens are an estimate.
+    estimated: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+}
+
+/// Milliseconds from a request's head to its answer's end; percentiles may be up to a quarter too high.
+#[derive(Serialize, schemars::JsonSchema)]
+#[schemars(rename = "Latency")]
+struct LatencyView {
+    mean: f64,
+    max: f64,
+    p50: f64,
+    p95: f64,
+    p99: f64,
+}
+
+/// Tells what was used.
+pub(super) async fn show(call: Call) -> Result<HttpResponse, ApiError> {
+    let asked: UsageQuery = call.query()?;
+    let query = parse(&asked, call.rooms.clock.now().wall)?;
+    let (from, to, step, groups) = (query.from, query.to, query.step, query.groups.clone());
+    call.flush().await?;
+    let rows = call.block(move |rooms| rooms.store.read(|db| store::usage::sum(db, &query))).await?;
+    let (mut total, mut errors) = (Figures::default(), 0);
+    for row in &rows {
+        total.merge(&row.figures);
+        errors += row.errors;
+    }
+    Ok(HttpResponse::Ok().json(UsageView {
+        from: from.to_string(),
+        to: to.to_string(),
+        step: step_name(step),
+        group_by: groups.iter().copied().map(group_name).collect(),
+        data: rows.into_iter().map(|row| RowView::new(row, &groups)).collect(),
+        totals: FiguresView::new(&total, errors),
+    }))
+}
+
+fn parse(asked: &UsageQuery, now: Timestamp) -> Result<Query, ApiError> {
+    let wrong = |what: String| ApiError::bad_request(format!("the query string: {what}"));
+    let time =
+        |name: &str, text: &str| Timestamp::parse(text).map_err(|error| wrong(format!("`{name}`: {error}")));
+    let step = match asked.step.as_deref() {
+        None => Step::Hour,
+        Some(name) => Step::ALL
+            .into_iter()
+            .find(|step| step_name(*step) == name)
+            .ok_or_else(|| wrong("`step` must be minute, hour or day".to_owned()))?,
+    };
+    let to = asked.to.as_deref().map_or(Ok(now), |text| time("to", text))?;
+    let from = match &asked.from {
+        Some(text) => time("from", text)?,
+        None => to.before(Duration::from_secs(86_400)),
+    };
+    if from > to {
+        return Err(wrong("`from` is after `to`".to_owned()));
+    }
+    let key = asked.key.as_deref().map(|key| key.parse().map_err(|error| wrong(format!("`key`: {error}"))));
+    let mut groups = Vec::new();
+    for name in asked.group_by.iter().flat_map(|names| names.split(',')).filter(|name| !name.is_empty()) {
+        let group = GROUPS.into_iter().find(|group| group_name(*group) == name);
+        let group =
+            group.ok_or_else(|| wrong("`group_by` takes key, endpoint, status and model".to_owned()))?;
+        if !groups.contains(&group) {
+            groups.push(group);
+        }
+    }
+    // The step that `to` lies in is counted whole, and so is the one that `from` lies in.
+    let to = to.after(step.length().saturating_sub(Duration::from_millis(1))).floor(step.length());
+    Ok(Query { key: key.transpose()?, from: from.floor(step.length()), to, step, groups })
+}
+
+const GROUPS: [Group; 4] = [Group::Key, Group::Endpoint, Group::Status, Group::Model];
+
+const fn group_name(group: Group) -> &'static str {
+    match group {
+        Group::Key => "key",
+        Group::Endpoint => "endpoint",
+        Group::Status => "status",
+        Group::Model => "model",
+    }
+}
+
+const fn step_name(step: Step) -> &'static str {
+    match step {
+        Step::Minute => "minute",
+        Step::Hour => "hour",
+        Step::Day => "day",
+    }
+}
+
+impl RowView {
+    fn new(row: Sum, groups: &[Group]) -> Self {
+        let named = |text: String| (!text.is_empty()).then_some(text);
+        let grouped = |group| groups.contains(&group);
+        Self {
+            start: row.start.to_string(),
+            key: grouped(Group::Key).then(|| named(row.key)),
+            endpoint: grouped(Group::Endpoint).then_some(row.endpoint),
+            status: grouped(Group::Status).then_some(row.status),
+            model: grouped(Group::Model).then(|| named(row.model)),
+            figures: FiguresView::new(&row.figures, row.errors),
+        }
+    }
+}
+
+impl FiguresView {
+    fn new(figures: &Figures, errors: u64) -> Self {
+        let millis = |duration: Duration| duration.as_secs_f64() * 1_000.0;
+        let requests = figures.requests.max(1) as f64;
+        // A bucket's upper edge may lie beyond what was ever seen.
+        let percentile = |share| millis(figures.latencies.percentile(share).min(figures.latency_max));
+        Self {
+            requests: figures.requests,
+            errors,
+            error_rate: errors as f64 / requests,
+            latency_ms: LatencyView {
+                mean: millis(figures.latency_sum) / requests,
+                max: millis(figures.latency_max),
+                p50: percentile(0.50),
+                p95: percentile(0.95),
+                p99: percentile(0.99),
+            },
+            prompt_tokens: figures.tokens.prompt,
+            completion_tokens: figures.tokens.completion,
+            estimated: figures.estimated,
+            bytes_in: figures.bytes_in,
+            bytes_out: figures.bytes_out,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(from: &str, to: &str, step: &str) -> Option<(String, String)> {
+        let text = |text: &str| Some(text.to_owned());
+        let asked =
+            UsageQuery { key: None, from: text(from), to: text(to), step: text(step), group_by: None };
+        let query = parse(&asked, Timestamp::from_millis(0)).ok()?;
+        Some((query.from.to_string(), query.to.to_string()))
+    }
+
+    #[test]
+    fn a_range_is_widened_to_whole_steps() {
+        let cases = [
+            (
+                "2026-05-01T10:17:30Z",
+                "2026-05-01T10:18:00Z",
+                "minute",
+                "2026-05-01T10:17:00Z",
+                "2026-05-01T10:18:00Z",
+            ),
+            (
+                "2026-05-01T10:17:30Z",
+                "2026-05-01T10:18:00Z",
+                "hour",
+                "2026-05-01T10:00:00Z",
+                "2026-05-01T11:00:00Z",
+            ),
+            (
+                "2026-05-01T10:17:30+02:00",
+                "2026-05-01T23:00:01Z",
+                "day",
+                "2026-05-01T00:00:00Z",
+                "2026-05-02T00:00:00Z",
+            ),
+        ];
+        for (from, to, step, whole_from, whole_to) in cases {
+            assert_eq!(
+                range(from, to, step),
+                Some((whole_from.to_owned(), whole_to.to_owned())),
+                "{from} {to}"
+            );
+        }
+        assert_eq!(range("2026-05-02T00:00:00Z", "2026-05-01T00:00:00Z", "day"), None);
+        assert_eq!(range("2026-05-01T00:00:00Z", "2026-05-02T00:00:00Z", "week"), None);
+    }
+}

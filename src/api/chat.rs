@@ -1,0 +1,67 @@
+//! Chat completions and completions.
+
+use actix_web::HttpResponse;
+use actix_web::http::header;
+
+use super::relay::Relay;
+use crate::domain::usage::Tokens;
+use crate::http::exchange::Certainty;
+use crate::http::public::Call;
+use crate::http::{ApiError, body};
+use crate::upstream::{Answer, Ask, Shape};
+
+/// Answers a chat.
+pub(super) async fn chat(call: Call) -> Result<HttpResponse, ApiError> {
+    complete(call, Shape::Chat).await
+}
+
+/// Goes on from a text.
+pub(super) async fn completion(call: Call) -> Result<HttpResponse, ApiError> {
+    complete(call, Shape::Completion).await
+}
+
+async fn complete(call: Call, shape: Shape) -> Result<HttpResponse, ApiError> {
+    body::check_json(call.request.headers())?;
+    let Call { rooms, exchange, body, id, .. } = call;
+    let ask = Ask::parse(shape, body)?;
+    exchange.permit().map_or(Ok(()), |permit| permit.check_model(&ask.model))?;
+    let found = rooms.upstream.find(&ask.model).await?;
+    exchange.set_model(found.model.clone());
+    let answered = rooms.upstream.complete(&found, &ask, id.as_str()).await?;
+    let prompt = estimate(ask.body.len());
+    let mut response = HttpResponse::Ok();
+    if !answered.ignored.is_empty() {
+        response.insert_header(("x-mcp-ignored", list(&answered.ignored)));
+    }
+    match answered.answer {
+        Answer::Whole(whole) => {
+            match whole.tokens {
+                Some(tokens) => exchange.set_tokens(tokens, Certainty::Told),
+                None => {
+                    let tokens = Tokens { prompt, completion: estimate(whole.body.len()) };
+                    exchange.set_tokens(tokens, Certainty::Estimated);
+                }
+            }
+            Ok(response.content_type("application/json").body(whole.body))
+        }
+        Answer::Stream(events) => Ok(response
+            .content_type("text/event-stream")
+            .insert_header((header::CACHE_CONTROL, "no-cache"))
+            // nginx in front would hold events back otherwise.
+            .insert_header(("x-accel-buffering", "no"))
+            .body(Relay::new(*events, exchange, prompt))),
+    }
+}
+
+/// About four bytes make a token in the languages most spoken to models.
+const fn estimate(bytes: usize) -> u64 {
+    (bytes / 4) as u64
+}
+
+/// Names as a header's value; they are the client's own words, so what no header can carry is left out.
+fn list(names: &[String]) -> String {
+    let printable = |letter: &char| letter.is_ascii_graphic() && *letter != ',';
+    let names: Vec<String> =
+        names.iter().map(|name| name.chars().filter(printable).take(80).collect()).collect();
+    names.iter().take(32).map(String::as_str).collect::<Vec<_>>().join(", ")
+}

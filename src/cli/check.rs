@@ -1,0 +1,16 @@
+//! `mcpd check`
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::config::Config;
+
+/// Reads the configuration and says whether it can be used.
+pub(super) fn run(config: Option<&Path>) -> Result<()> {
+    let config = Config::load(config)?;
+    let origin = config.origin.as_deref().map_or("defaults".into(), Path::to_string_lossy);
+    let upstreams: Vec<&str> = config.upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
+    super::answer(&format!("{origin}: ok; upstreams: {}", upstreams.join(", ")));
+    Ok(())
+}

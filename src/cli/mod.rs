@@ -1,0 +1,73 @@
+//! Arguments in, exit code out.
+
+mod check;
+mod daemon;
+mod log;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// API keys in front of your own AI server.
+#[derive(Debug, Parser)]
+#[command(name = "mcpd", version, max_term_width = 100)]
+struct Arguments {
+    /// The configuration; else $MCPD_CONFIG, ./mcpd.toml or /etc/mcpd/mcpd.toml
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Answer requests until told to stop
+    Serve {
+        /// Go on in the background, logging to mcpd.log beside the database
+        #[arg(long)]
+        daemon: bool,
+    },
+    /// Read the configuration and say whether it can be used
+    Check,
+}
+
+/// Runs the command that the arguments name: 0 done, 1 refused or failed, 2 wrong usage.
+pub fn run() -> ExitCode {
+    let Arguments { config, command } = Arguments::parse();
+    let done = match command {
+        Command::Serve { daemon: false } => serve::in_foreground(config.as_deref()),
+        Command::Serve { daemon: true } => daemon::start(config.as_deref()),
+        Command::Check => check::run(config.as_deref()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("mcpd: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Words go to standard error; standard output is for results.
+#[expect(clippy::print_stderr, reason = "this is where the command line speaks")]
+fn say(line: &str) {
+    eprintln!("{line}");
+}
+
+/// Results go to standard output.
+#[expect(clippy::print_stdout, reason = "this is where the command line answers")]
+fn answer(line: &str) {
+    println!("{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,84 @@
+//! Request bodies.
+
+use actix_web::HttpRequest;
+use actix_web::error::PayloadError;
+use actix_web::http::header::{CONTENT_TYPE, HeaderMap};
+use actix_web::web::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+
+use super::ApiError;
+
+/// Reads a body of at most `most` bytes. One that comes in one piece is not copied.
+pub async fn read(payload: &mut actix_web::dev::Payload, most: usize) -> Result<Bytes, ApiError> {
+    let Some(mut first) = payload.next().await.transpose().map_err(broken)? else {
+        return Ok(Bytes::new());
+    };
+    let mut joined = BytesMut::new();
+    loop {
+        if first.len() + joined.len() > most {
+            return Err(ApiError::PayloadTooLarge(most));
+        }
+        let Some(piece) = payload.next().await.transpose().map_err(broken)? else { break };
+        if joined.is_empty() {
+            joined.reserve(first.len() + piece.len());
+            joined.extend_from_slice(&std::mem::take(&mut first));
+        }
+        joined.extend_from_slice(&piece);
+    }
+    Ok(if joined.is_empty() { first } else { joined.freeze() })
+}
+
+/// Fails early if the head says already that the body is too long.
+pub fn check_length(request: &HttpRequest, most: usize) -> Result<(), ApiError> {
+    let length = request.headers().get("content-length").and_then(|value| value.to_str().ok()?.parse().ok());
+    if length.is_some_and(|length: u64| length > most as u64) {
+        return Err(ApiError::PayloadTooLarge(most));
+    }
+    Ok(())
+}
+
+/// Fails if the body is said to be something else than JSON; one that says nothing is taken for it.
+pub fn check_json(headers: &HeaderMap) -> Result<(), ApiError> {
+    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(()) };
+    let text = value.to_str().unwrap_or_default().to_ascii_lowercase();
+    let kind = text.split(';').next().unwrap_or_default().trim();
+    if kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json")) {
+        return Ok(());
+    }
+    Err(ApiError::UnsupportedMediaType("application/json"))
+}
+
+fn broken(error: PayloadError) -> ApiError {
+    match error {
+        PayloadError::Incomplete(_) => ApiError::bad_request("the body ended before it was complete"),
+        _ => ApiError::bad_request("the body could not be read: check its length and its encoding"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn json_is_taken_under_its_names_or_none() {
+        let cases = [
+            (None, true),
+            (Some("application/json"), true),
+            (Some("Application/JSON; charset=utf-8"), true),
+            (Some("application/problem+json"), true),
+            (Some("application/x-www-form-urlencoded"), false),
+            (Some("text/plain;charset=UTF-8"), false),
+            (Some("text/json"), false),
+            (Some(""), false),
+        ];
+        for (kind, taken) in cases {
+            let mut headers = HeaderMap::new();
+            if let Some(kind) = kind {
+                headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+            }
+            assert_eq!(check_json(&headers).is_ok(), taken, "{kind:?}");
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! One request and its answer, from the head of the one to the end of the other: what is given back and
+//! counted then, whichever way it ends.
+
+use std::cell::{Cell, Ref, RefCell};
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::web::Bytes;
+
+use crate::clock::{Clock, Now};
+use crate::domain::histogram::Histogram;
+use crate::domain::key::LastUse;
+use crate::domain::time::Timestamp;
+use crate::domain::usage::{Bucket, CLIENT_CLOSED_REQUEST, Figures, Tokens};
+use crate::domain::window::Quota;
+use crate::gate::Permit;
+use crate::gate::keyring::Entry;
+use crate::meter::{Meter, Record};
+
+/// A request being answered.
+///
+/// Settled when its answer's last byte is handed over, before the client can have seen it; dropped before
+/// that, the client has left, and that is counted.
+pub struct Exchange {
+    meter: Arc<Meter>,
+    clock: Clock,
+    started: Now,
+    endpoint: Cell<&'static str>,
+    client: Cell<Option<IpAddr>>,
+    entry: RefCell<Option<Arc<Entry>>>,
+    permit: RefCell<Option<Permit>>,
+    quota: Cell<Option<Quota>>,
+    model: RefCell<Option<Arc<str>>>,
+    tokens: Cell<Option<(Tokens, Certainty)>>,
+    bytes_in: Cell<u64>,
+    bytes_out: Cell<u64>,
+    /// The status and code that the answer began or ended with.
+    outcome: Cell<(u16, Option<&'static str>)>,
+    settled: Cell<bool>,
+}
+
+/// Whether tokens were told by the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Certainty {
+    /// They were.
+    Told,
+    /// They are an estimate.
+    Estimated,
+}
+
+impl Exchange {
+    /// Returns the exchange of a request that has just come in.
+    pub fn begin(meter: Arc<Meter>, clock: Clock, endpoint: &'static str) -> Rc<Self> {
+        let started = clock.now();
+        Rc::new(Self {
+            meter,
+            clock,
+            started,
+            endpoint: Cell::new(endpoint),
+            client: Cell::default(),
+            entry: RefCell::default(),
+            permit: RefCell::default(),
+            quota: Cell::default(),
+            model: RefCell::default(),
+            tokens: Cell::default(),
+            bytes_in: Cell::default(),
+            bytes_out: Cell::default(),
+            outcome: Cell::new((CLIENT_CLOSED_REQUEST, None)),
+            settled: Cell::new(false),
+        })
+    }
+
+    /// Notes the client's address.
+    pub fn set_client(&self, client: Option<IpAddr>) {
+        self.client.set(client);
+    }
+
+    /// Notes whose request it is, let through or not.
+    pub fn set_entry(&self, entry: Arc<Entry>) {
+        *self.entry.borrow_mut() = Some(entry);
+    }
+
+    /// Keeps the permit until the exchange ends.
+    pub fn admit(&self, permit: Permit) {
+        self.set_entry(Arc::clone(&permit.entry));
+        self.set_quota(permit.quota);
+        *self.permit.borrow_mut() = Some(permit);
+    }
+
+    /// Returns the permit; only routes that need no key have none.
+    pub fn permit(&self) -> Option<Ref<'_, Permit>> {
+        Ref::filter_map(self.permit.borrow(), Option::as_ref).ok()
+    }
+
+    /// Notes what is left of a live key's limit.
+    pub fn set_quota(&self, quota: Quota) {
+        self.quota.set(Some(quota));
+    }
+
+    /// Returns what is left of a live key's limit.
+    pub fn quota(&self) -> Option<Quota> {
+        self.quota.get()
+    }
+
+    /// Returns when the key ends, if it does.
+    pub fn expiry(&self) -> Option<Timestamp> {
+        self.entry.borrow().as_ref()?.key.settings.expires_at
+    }
+
+    /// Notes the model that is asked.
+    pub fn set_model(&self, model: Arc<str>) {
+        *self.model.borrow_mut() = Some(model);
+    }
+
+    /// Notes the tokens used.
+    pub fn set_tokens(&self, tokens: Tokens, certainty: Certainty) {
+        self.tokens.set(Some((tokens, certainty)));
+    }
+
+    /// Notes the length of the request's body.
+    pub fn set_bytes_in(&self, bytes: u64) {
+        self.bytes_in.set(bytes);
+    }
+
+    /// Notes how the answer begins, or, where a stream fails half-way, how it ends.
+    pub fn set_outcome(&self, status: u16, code: Option<&'static str>) {
+        self.outcome.set((status, code));
+    }
+
+    /// Tells whether the key was revoked, disabled or deleted meanwhile.
+    pub fn is_over(&self) -> bool {
+        self.entry.borrow().as_ref().is_some_and(|entry| entry.is_over())
+    }
+
+    /// Returns the meter that the exchange is counted by.
+    pub fn meter(&self) -> &Arc<Meter> {
+        &self.meter
+    }
+
+    /// Leaves the exchange uncounted: nobody's key is asked for.
+    pub fn forget(&self) {
+        self.settled.set(true);
+    }
+
+    /// Counts the exchange and gives its permit back; what comes after counts for nothing.
+    pub fn settle(&self) {
+        if self.settled.replace(true) {
+            return;
+        }
+        let admitted = self.permit.borrow_mut().take().is_some();
+        let (status, code) = self.outcome.get();
+        let key = self.entry.borrow().as_ref().map(|entry| entry.key.id);
+        let at = self.started.wall;
+        let latency = self.clock.steady().saturating_sub(self.started.steady);
+        let mut latencies = Histogram::default();
+        latencies.record(latency);
+        let (tokens, certainty) = self.tokens.get().unwrap_or((Tokens::default(), Certainty::Told));
+        self.meter.count(Record {
+            bucket: Bucket {
+                minute: at.as_seconds().div_euclid(60),
+                key,
+                endpoint: self.endpoint.get(),
+                status,
+                model: self.model.borrow_mut().take(),
+            },
+            figures: Figures {
+                requests: 1,
+                latency_sum: latency,
+                latency_max: latency,
+                latencies,
+                bytes_in: self.bytes_in.get(),
+                bytes_out: self.bytes_out.get(),
+                tokens,
+                estimated: u64::from(certainty == Certainty::Estimated),
+            },
+            code,
+            last_use: admitted.then(|| LastUse { at, ip: self.client.get() }),
+        });
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if !self.settled.get() {
+            self.outcome.set((CLIENT_CLOSED_REQUEST, None));
+            self.settle();
+        }
+    }
+}
+
+/// An answer's body that settles its exchange.
+pub struct Settling {
+    body: BoxBody,
+    /// What is still to come of a body of known length.
+    left: Option<u64>,
+    exchange: Rc<Exchange>,
+}
+
+impl Settling {
+    /// Returns the body; one with nothing in it settles the exchange right away.
+    pub fn new(body: BoxBody, exchange: Rc<Exchange>) -> Self {
+        let left = match body.size() {
+            BodySize::None | BodySize::Sized(0) => {
+                exchange.settle();
+                Some(0)
+            }
+            BodySize::Sized(length) => Some(length),
+            BodySize::Stream => None,
+        };
+        Self { body, left, exchange }
+    }
+
+    fn passed(&mut self, bytes: &Bytes) {
+        let exchange = &self.exchange;
+        exchange.bytes_out.set(exchange.bytes_out.get() + bytes.len() as u64);
+        if let Some(left) = &mut self.left {
+            *left = left.saturating_sub(bytes.len() as u64);
+            if *left == 0 {
+                exchange.settle();
+            }
+        }
+    }
+}
+
+impl MessageBody for Settling {
+    type Error = Box<dyn std::error::Error>;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        let next = ready!(Pin::new(&mut self.body).poll_next(cx));
+        match &next {
+            Some(Ok(bytes)) => self.passed(bytes),
+            Some(Err(_)) => {}
+            None => self.exchange.settle(),
+        }
+        Poll::Ready(next)
+    }
+}

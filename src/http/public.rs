@@ -1,0 +1,308 @@
+//! The way of a request on the public listener, straight through: name it, know the client, ask the gate,
+//! check the signature, hand it to its handler, and answer.
+
+use std::borrow::Cow;
+use std::future::Future;
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse};
+use futures_util::FutureExt as _;
+
+use super::error::{nothing_at, quota_headers};
+use super::exchange::{Exchange, Settling};
+use super::request_id::{self, RequestId, RequestIds};
+use super::routes::{Found, Route, find};
+use super::{ApiError, body, client_ip, path};
+use crate::clock::Clock;
+use crate::domain::network::Networks;
+use crate::domain::signature::{Signature, SignatureError};
+use crate::domain::token::Token;
+use crate::gate::keyring::Entry;
+use crate::gate::{self, Demand, Gate, Refusal};
+use crate::keeper::Keeper;
+use crate::meter::Meter;
+use crate::store::Store;
+use crate::upstream::Client;
+
+/// What a worker of the public listener works with.
+pub struct Rooms {
+    /// Who may pass.
+    pub gate: Arc<Gate>,
+    /// Who used what.
+    pub meter: Arc<Meter>,
+    /// What must be kept.
+    pub keeper: Keeper,
+    /// The database.
+    pub store: Arc<Store>,
+    /// The time.
+    pub clock: Clock,
+    /// The way to the models.
+    pub upstream: Client,
+    /// Proxies whose word on the client's address is taken.
+    pub trusted_proxies: Networks,
+    /// The longest JSON body that is taken, in bytes.
+    pub max_json_bytes: usize,
+    /// Whether every request must be signed, and how old a signature may be.
+    pub signing: Signing,
+    /// Set once the server stops.
+    pub stopping: Arc<AtomicBool>,
+    /// Names for requests.
+    pub request_ids: RequestIds,
+    /// The routes.
+    pub routes: &'static [PublicRoute],
+}
+
+/// How requests are signed.
+#[derive(Clone, Copy, Debug)]
+pub struct Signing {
+    /// Whether every request must be.
+    pub required: bool,
+    /// How far a signature's time may be from the server's.
+    pub max_skew: Duration,
+}
+
+/// What a route asks of its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Nothing at all.
+    Open,
+    /// A live key.
+    Key(Demand),
+}
+
+/// A route of the public listener.
+pub type PublicRoute = Route<Access, Handler>;
+/// What answers a route.
+pub type Handler = fn(Call) -> Pin<Box<dyn Future<Output = Result<HttpResponse, ApiError>>>>;
+
+/// A request on its way to its handler.
+pub struct Call {
+    /// What to work with.
+    pub rooms: Rc<Rooms>,
+    /// The request's head.
+    pub request: HttpRequest,
+    /// The request's name.
+    pub id: RequestId,
+    /// Its body.
+    pub body: Bytes,
+    /// What stood for the pattern's parameter, decoded.
+    pub parameter: String,
+    /// The exchange, which holds the permit.
+    pub exchange: Rc<Exchange>,
+}
+
+/// Answers a request.
+pub async fn serve(rooms: Rc<Rooms>, request: HttpRequest, payload: Payload) -> HttpResponse<Settling> {
+    let id = rooms.request_ids.of(request.headers());
+    let found = find(rooms.routes, request.method(), request.uri().path());
+    let (endpoint, counted) = match &found {
+        Found::Route(route, _) => (route.pattern, route.access != Access::Open),
+        _ => ("unmatched", is_api(request.uri().path())),
+    };
+    let exchange = Exchange::begin(Arc::clone(&rooms.meter), rooms.clock.clone(), endpoint);
+    let incoming =
+        Incoming { rooms, request: request.clone(), payload, id: id.clone(), exchange: Rc::clone(&exchange) };
+    let mut response = match AssertUnwindSafe(incoming.answer()).catch_unwind().await {
+        Ok(Ok(response)) => {
+            exchange.set_outcome(response.status().as_u16(), None);
+            response
+        }
+        Ok(Err(error)) => refuse(&error, &exchange),
+        // The panic itself is in the log already.
+        Err(_) => refuse(&ApiError::Internal, &exchange),
+    };
+    let headers = response.headers_mut();
+    headers.insert(HeaderName::from_static(request_id::HEADER), id.header());
+    if let Some(quota) = exchange.quota() {
+        quota_headers(quota).into_iter().for_each(|(name, value)| drop(headers.insert(name, value)));
+        if let Some(expiry) = exchange.expiry() {
+            let expiry = HeaderValue::try_from(expiry.to_string()).expect("RFC 3339 is ASCII");
+            headers.insert(HeaderName::from_static("x-mcp-key-expires"), expiry);
+        }
+    }
+    tracing::debug!(
+        request.id = id.as_str(),
+        status = response.status().as_u16(),
+        "{} {}",
+        request.method(),
+        path::for_log(request.uri().path()),
+    );
+    if !counted {
+        exchange.forget();
+    }
+    response.map_body(|_, body| Settling::new(body, exchange))
+}
+
+/// A request that nobody has looked at yet.
+struct Incoming {
+    rooms: Rc<Rooms>,
+    request: HttpRequest,
+    payload: Payload,
+    id: RequestId,
+    exchange: Rc<Exchange>,
+}
+
+impl Incoming {
+    /// The steps in the contract's order; each either goes on or ends the request.
+    async fn answer(mut self) -> Result<HttpResponse, ApiError> {
+        let rooms = Rc::clone(&self.rooms);
+        let request = self.request.clone();
+        let path = request.uri().path();
+        if request.uri().query().is_some_and(path::carries_key) {
+            return Err(ApiError::bad_request(KEY_IN_QUERY));
+        }
+        let (demand, handler, parameter) = match find(rooms.routes, request.method(), path) {
+            Found::Route(route, parameter) => {
+                let parameter = parameter.map(Cow::into_owned).unwrap_or_default();
+                match route.access {
+                    Access::Open => return (route.handler)(self.call(Bytes::new(), parameter)).await,
+                    Access::Key(demand) => (demand, route.handler, parameter),
+                }
+            }
+            Found::OtherMethods(methods) => return Err(self.unrouted(ApiError::MethodNotAllowed(methods))),
+            Found::Nothing => return Err(self.unrouted(nothing_at(request.method(), path))),
+        };
+        let bearer = bearer(&request)?;
+        let permit = rooms.gate.admit(&self.gate_request(bearer), demand)?;
+        let entry = Arc::clone(&permit.entry);
+        self.exchange.admit(permit);
+        let body = self.take_body().await?;
+        self.check_signature(&entry, bearer, &body).await?;
+        handler(self.call(body, parameter)).await
+    }
+
+    /// Says that there is no such route, under `/v1` to live keys only.
+    fn unrouted(&self, error: ApiError) -> ApiError {
+        if !is_api(self.request.uri().path()) {
+            return error;
+        }
+        let bearer = match bearer(&self.request) {
+            Ok(bearer) => bearer,
+            Err(error) => return error,
+        };
+        let now = self.rooms.clock.now();
+        match self.rooms.gate.identify(&self.gate_request(bearer), now) {
+            Ok(entry) => {
+                self.exchange.set_quota(entry.allowance.peek(entry.requests_per_minute, now.steady));
+                self.exchange.set_entry(entry);
+                error
+            }
+            Err(refused) => refused.into(),
+        }
+    }
+
+    fn gate_request<'a>(&self, bearer: Option<&'a [u8]>) -> gate::Request<'a> {
+        let peer = self.request.peer_addr().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.ip());
+        let client = client_ip::resolve(peer, self.request.headers(), &self.rooms.trusted_proxies);
+        self.exchange.set_client(client);
+        gate::Request { bearer, client, peer }
+    }
+
+    async fn take_body(&mut self) -> Result<Bytes, ApiError> {
+        if matches!(self.payload, Payload::None) {
+            return Ok(Bytes::new());
+        }
+        let most = self.rooms.max_json_bytes;
+        body::check_length(&self.request, most)?;
+        let body = body::read(&mut self.payload, most).await?;
+        self.exchange.set_bytes_in(body.len() as u64);
+        Ok(body)
+    }
+
+    /// Checks the signature if one was sent or is asked for, over the bytes as they were sent.
+    async fn check_signature(
+        &self,
+        entry: &Entry,
+        bearer: Option<&[u8]>,
+        body: &[u8],
+    ) -> Result<(), ApiError> {
+        let Signing { required, max_skew } = self.rooms.signing;
+        let refuse = |refusal| -> ApiError {
+            match self.exchange.permit() {
+                Some(permit) => permit.refuse(refusal).into(),
+                None => gate::Refused::from(refusal).into(),
+            }
+        };
+        let invalid = |error| refuse(Refusal::InvalidSignature(error));
+        let headers = self.request.headers();
+        let signature = signature(headers).map_err(invalid)?;
+        let Some(signature) = signature else {
+            let required = required || entry.key.settings.require_signature;
+            return if required { Err(refuse(Refusal::MissingSignature)) } else { Ok(()) };
+        };
+        let now = self.rooms.clock.now();
+        signature.check_age(now.wall, max_skew).map_err(invalid)?;
+        let token = bearer.and_then(|bearer| Token::parse(bearer).ok()).expect("the gate has read it");
+        let mut verifier = signature.verifier(&token);
+        verifier.update(body);
+        let seal = verifier.finish().map_err(invalid)?;
+        self.exchange.permit().map_or(Ok(()), |permit| permit.accept_seal(seal, now, max_skew))?;
+        let expires_at = now.wall.after(max_skew * 2);
+        if !self.rooms.keeper.keep_seal(entry.key.id, seal, expires_at).await {
+            entry.seals().forget(&seal);
+            return Err(ApiError::StorageUnavailable);
+        }
+        Ok(())
+    }
+
+    fn call(self, body: Bytes, parameter: String) -> Call {
+        let Self { rooms, request, id, exchange, .. } = self;
+        Call { rooms, request, id, body, parameter, exchange }
+    }
+}
+
+const KEY_IN_QUERY: &str = "API keys are not taken from the query string, where others may see them: \
+     use `Authorization: Bearer <key>`, and replace a key that was sent this way";
+
+/// Turns an error into an answer here and now, so that logs and usage see it as one.
+fn refuse(error: &ApiError, exchange: &Exchange) -> HttpResponse {
+    exchange.set_outcome(error.status().as_u16(), Some(error.code()));
+    if let ApiError::Refused(refused) = error {
+        if let Some(entry) = &refused.entry {
+            exchange.set_entry(Arc::clone(entry));
+        }
+        if let Some(quota) = refused.quota {
+            exchange.set_quota(quota);
+        }
+    }
+    error.respond()
+}
+
+/// Returns the bearer token as it was sent, the scheme in any letter case and one blank behind it (RFC 6750).
+fn bearer(request: &HttpRequest) -> Result<Option<&[u8]>, ApiError> {
+    let mut values = request.headers().get_all(header::AUTHORIZATION);
+    let value = values.next();
+    if values.next().is_some() {
+        return Err(ApiError::bad_request("`Authorization` was sent twice: send one"));
+    }
+    let Some((scheme, token)) = value.and_then(|value| value.as_bytes().split_at_checked(7)) else {
+        return Ok(None);
+    };
+    Ok((scheme.eq_ignore_ascii_case(b"bearer ") && !token.is_empty()).then_some(token))
+}
+
+fn signature(headers: &HeaderMap) -> Result<Option<Signature>, SignatureError> {
+    let one = |name: &'static str| {
+        let mut values = headers.get_all(name).map(HeaderValue::as_bytes);
+        let value = values.next();
+        if values.next().is_some() {
+            return Err(SignatureError::Malformed("each of the X-MCP headers may be sent once"));
+        }
+        Ok(value)
+    };
+    Signature::parse(one("x-mcp-timestamp")?, one("x-mcp-nonce")?, one("x-mcp-signature")?)
+}
+
+/// Tells whether the path is of the API, however it is spelled: then nothing is told without a key.
+fn is_api(path: &str) -> bool {
+    path::decode(path).trim_start_matches('/').get(..2).is_some_and(|start| start.eq_ignore_ascii_case("v1"))
+}

@@ -1,0 +1,83 @@
+//! The sockets that the server listens on.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+
+use rustls::ServerConfig;
+
+use super::StartError;
+use crate::admin::Listeners;
+use crate::config::Config;
+
+/// Every socket, bound.
+pub(super) struct Sockets {
+    pub(super) public: Vec<TcpListener>,
+    pub(super) admin: TcpListener,
+    pub(super) socket: UnixListener,
+    pub(super) tls: Option<ServerConfig>,
+}
+
+/// Binds the TCP listeners; nothing is answered yet.
+pub(super) fn tcp(config: &Config) -> Result<(Vec<TcpListener>, TcpListener), StartError> {
+    let bind = |setting, address: SocketAddr| {
+        TcpListener::bind(address).map_err(|cause| StartError::Bind {
+            setting,
+            address: address.to_string(),
+            cause,
+        })
+    };
+    let public = config.server.listen.iter().map(|address| bind("server.listen", *address));
+    Ok((public.collect::<Result<_, _>>()?, bind("admin.listen", config.admin.listen)?))
+}
+
+/// Binds the admin socket, mode 0660, in place of one that nobody answers on any more.
+pub(super) fn socket(
+    config: &Config,
+    (public, admin): (Vec<TcpListener>, TcpListener),
+    tls: Option<ServerConfig>,
+) -> Result<Sockets, StartError> {
+    let path = &config.admin.socket;
+    let socket = bind_socket(path).map_err(|cause| StartError::Bind {
+        setting: "admin.socket",
+        address: path.display().to_string(),
+        cause,
+    })?;
+    Ok(Sockets { public, admin, socket, tls })
+}
+
+impl Sockets {
+    /// Returns where the server listens, with the ports that the system chose where 0 was asked for.
+    pub(super) fn listeners(&self, config: &Config) -> Listeners {
+        let address = |listener: &TcpListener| listener.local_addr().expect("the socket is bound");
+        Listeners {
+            public: self.public.iter().map(address).collect(),
+            admin: address(&self.admin),
+            socket: config.admin.socket.clone(),
+            tls: self.tls.is_some(),
+        }
+    }
+}
+
+fn bind_socket(path: &Path) -> io::Result<UnixListener> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    let bound = match UnixListener::bind(path) {
+        Err(error) if error.kind() == ErrorKind::AddrInUse && is_abandoned(path) => {
+            fs::remove_file(path)?;
+            UnixListener::bind(path)
+        }
+        bound => bound,
+    }?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
+    Ok(bound)
+}
+
+/// A socket that refuses connections was left by a process that is gone.
+fn is_abandoned(path: &Path) -> bool {
+    UnixStream::connect(path).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+}

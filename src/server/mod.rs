@@ -1,0 +1,296 @@
+//! Builds the rooms from the configuration, binds, runs until told to stop, and drains.
+
+mod bind;
+mod error;
+mod first_start;
+mod tls;
+
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use actix_web::dev::{Server as ActixServer, ServerHandle};
+use actix_web::rt::net::UnixStream;
+use actix_web::{App, HttpRequest, HttpServer, web};
+use ring::rand::SystemRandom;
+
+pub use error::StartError;
+pub use first_start::DefaultKey;
+
+use crate::admin::{self, AdminToken, Listeners, Peer};
+use crate::clock::Clock;
+use crate::config::{Config, Kind};
+use crate::domain::alphabet;
+use crate::gate::Gate;
+use crate::http::public::{self, Signing};
+use crate::http::request_id::RequestIds;
+use crate::keeper::{self, Keeper, Retention};
+use crate::keys::Keys;
+use crate::meter::Meter;
+use crate::store::Store;
+use crate::store::usage::Step;
+use crate::upstream::{Client, Connections, Upstreams};
+use bind::Sockets;
+
+/// How often upstreams that tell their models themselves are asked again.
+const REFRESH: Duration = Duration::from_secs(30);
+/// How long a connection may take to send a request's head.
+const SLOWEST_HEAD: Duration = Duration::from_secs(10);
+/// How long an idle connection is kept.
+const KEPT_IDLE: Duration = Duration::from_secs(75);
+
+/// A server that is ready to run: everything is read, bound and open.
+pub struct Server {
+    config: Config,
+    rooms: Arc<Shared>,
+    sockets: Sockets,
+    keeper_thread: JoinHandle<()>,
+    /// The key that was made at this first start, if it is the caller's to show.
+    pub default_key: Option<DefaultKey>,
+}
+
+/// What all workers share.
+struct Shared {
+    admin: Arc<admin::Rooms>,
+    gate: Arc<Gate>,
+    connections: Connections,
+    clock: Clock,
+    stopping: Arc<AtomicBool>,
+    random: [u8; 10],
+    workers: AtomicUsize,
+}
+
+/// What becomes of the default key's token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandOver {
+    /// It is in [`Server::default_key`], to be shown.
+    Caller,
+    /// It is written to the file `default-key` beside the database.
+    File,
+}
+
+impl Server {
+    /// Starts everything but the answering. What can be checked is checked before anything is made.
+    pub fn start(config: Config, clock: Clock, hand_over: HandOver) -> Result<Self, StartError> {
+        Store::check(&config.store.path)?;
+        first_start::check_folders(&config)?;
+        let upstreams = Arc::new(Upstreams::new(&config.upstreams, clock.clone())?);
+        let connections = Connections::new(upstreams.servers())?;
+        let tls = config.server.tls.as_ref().map(tls::load).transpose()?;
+        let tcp = bind::tcp(&config)?;
+        let store = Arc::new(Store::open(&config.store.path)?);
+        let random = SystemRandom::new();
+        let token = first_start::admin_token(&config.admin.token_file, &random)?;
+        let keys = Arc::new(Keys::load(Arc::clone(&store), config.plans.clone(), clock.clone())?);
+        keeper::restore(&store, &keys.keyring(), &clock, config.signing.max_skew)?;
+        let sockets = bind::socket(&config, tcp, tls)?;
+        let default_key = first_start::default_key(&keys, &config.store.path, hand_over)?;
+        let meter = Arc::new(Meter::new());
+        let (changed_sender, changed) = channel();
+        let (keeper, keeper_thread) = Keeper::start(keeper::Rooms {
+            store: Arc::clone(&store),
+            meter: Arc::clone(&meter),
+            changed,
+            keys: Arc::clone(&keys),
+            clock: clock.clone(),
+            flush: config.usage.flush,
+            retention: Retention([
+                (Step::Minute, config.usage.keep_minutes),
+                (Step::Hour, config.usage.keep_hours),
+                (Step::Day, config.usage.keep_days),
+            ]),
+        })
+        .map_err(StartError::Thread)?;
+        let failed_auth = config.limits.failed_auth_per_minute.get();
+        let gate = Arc::new(Gate::new(keys.keyring(), failed_auth, clock.clone(), changed_sender));
+        let admin = admin::Rooms {
+            keys,
+            meter,
+            keeper,
+            store,
+            upstreams,
+            clock: clock.clone(),
+            started: clock.now(),
+            token: AdminToken::new(&token, &random).map_err(|_| StartError::Randomness)?,
+            open_metrics: config.admin.open_metrics,
+            listeners: sockets.listeners(&config),
+        };
+        let rooms = Shared {
+            admin: Arc::new(admin),
+            gate,
+            connections,
+            clock,
+            stopping: Arc::new(AtomicBool::new(false)),
+            random: alphabet::random(&random).map_err(|_| StartError::Randomness)?,
+            workers: AtomicUsize::new(0),
+        };
+        Ok(Self { config, rooms: Arc::new(rooms), sockets, keeper_thread, default_key })
+    }
+
+    /// Returns where the server listens.
+    pub fn listeners(&self) -> &Listeners {
+        &self.rooms.admin.listeners
+    }
+
+    /// Answers requests until `stop` is ready, then lets those in flight end within the grace period. A
+    /// second `stop`, as a second signal brings it, ends them at once.
+    pub fn run<S: Future<Output = ()>>(self, stop: impl Fn() -> S) -> Result<(), StartError> {
+        actix_web::rt::System::new().block_on(self.serve(stop))
+    }
+
+    async fn serve<S: Future<Output = ()>>(self, stop: impl Fn() -> S) -> Result<(), StartError> {
+        let Self { config, rooms, sockets, keeper_thread, .. } = self;
+        let socket_path = config.admin.socket.clone();
+        let (public, admin) = sockets.serve(&config, &rooms).map_err(StartError::Serve)?;
+        tell_ready(&config, &rooms.admin.listeners);
+        let handles = [public.handle(), admin.handle()];
+        let servers = [public, admin].map(actix_web::rt::spawn);
+        let refreshing = actix_web::rt::spawn(refresh_models(Arc::clone(&rooms)));
+        stop().await;
+        tracing::info!("stopping: requests in flight have {:?} to end", config.server.shutdown_grace);
+        rooms.stopping.store(true, Ordering::Relaxed);
+        refreshing.abort();
+        stop_servers(&handles, stop()).await;
+        for server in servers {
+            // A worker that panicked has logged so; the others were stopped all the same.
+            let _ = server.await;
+        }
+        rooms.admin.keeper.stop();
+        let written = web::block(move || keeper_thread.join()).await;
+        if let Err(error) = rooms.admin.store.checkpoint() {
+            tracing::warn!("the write-ahead log stays beside the database: {error}");
+        }
+        // Left behind it would only be in the way of nothing; the next start replaces it.
+        let _ = std::fs::remove_file(socket_path);
+        if !matches!(written, Ok(Ok(()))) {
+            tracing::error!("the background writer ended early: the last usage figures may be missing");
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+impl Sockets {
+    fn serve(self, config: &Config, rooms: &Arc<Shared>) -> std::io::Result<(ActixServer, ActixServer)> {
+        let Self { public, admin, socket, tls } = self;
+        let grace = config.server.shutdown_grace.as_secs();
+        let (settings, shared) = (config.clone(), Arc::clone(rooms));
+        let mut server = HttpServer::new(move || {
+            let rooms = Rc::new(shared.public(&settings));
+            App::new().default_service(web::to(move |request: HttpRequest, payload: web::Payload| {
+                public::serve(Rc::clone(&rooms), request, payload.into_inner())
+            }))
+        })
+        // Without this, a stream's events wait 40 ms for an acknowledgement.
+        .tcp_nodelay(true)
+        // A client that closed its side has left: its upstream request ends with it.
+        .h1_allow_half_closed(false)
+        .client_request_timeout(SLOWEST_HEAD)
+        .keep_alive(KEPT_IDLE)
+        .shutdown_timeout(grace)
+        .disable_signals();
+        if let Some(workers) = config.server.workers {
+            server = server.workers(workers.get());
+        }
+        for listener in public {
+            server = match &tls {
+                Some(tls) => server.listen_rustls_0_23(listener, tls.clone())?,
+                None => server.listen(listener)?,
+            };
+        }
+        let shared = Arc::clone(rooms);
+        let admin_server = HttpServer::new(move || {
+            let rooms = Arc::clone(&shared.admin);
+            let ids = Rc::new(shared.request_ids());
+            App::new().default_service(web::to(move |request: HttpRequest, payload: web::Payload| {
+                let (rooms, ids) = (Arc::clone(&rooms), Rc::clone(&ids));
+                async move { admin::serve(rooms, &ids, request, payload.into_inner()).await }
+            }))
+        })
+        .on_connect(|connection, extensions| {
+            if let Some(stream) = connection.downcast_ref::<UnixStream>()
+                && let Ok(peer) = stream.peer_cred()
+            {
+                extensions.insert(Peer { uid: peer.uid(), pid: peer.pid() });
+            }
+        })
+        .workers(1)
+        .client_request_timeout(SLOWEST_HEAD)
+        .shutdown_timeout(grace.min(5))
+        .disable_signals()
+        .listen(admin)?
+        .listen_uds(socket)?;
+        Ok((server.run(), admin_server.run()))
+    }
+}
+
+impl Shared {
+    fn public(&self, config: &Config) -> public::Rooms {
+        let admin = &self.admin;
+        public::Rooms {
+            gate: Arc::clone(&self.gate),
+            meter: Arc::clone(&admin.meter),
+            keeper: admin.keeper.clone(),
+            store: Arc::clone(&admin.store),
+            clock: self.clock.clone(),
+            upstream: self.client(),
+            trusted_proxies: config.server.trusted_proxies.clone(),
+            max_json_bytes: config.server.max_json_bytes,
+            signing: Signing { required: config.signing.required, max_skew: config.signing.max_skew },
+            stopping: Arc::clone(&self.stopping),
+            request_ids: self.request_ids(),
+            routes: crate::api::ROUTES,
+        }
+    }
+
+    fn client(&self) -> Client {
+        Client::new(Arc::clone(&self.admin.upstreams), &self.connections, self.clock.clone())
+    }
+
+    fn request_ids(&self) -> RequestIds {
+        RequestIds::new(self.random, self.workers.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+async fn stop_servers(handles: &[ServerHandle; 2], again: impl Future<Output = ()>) {
+    let [public, admin] = handles;
+    // The admin API goes on until the last stream has ended: it tells what is still running.
+    let graceful = async {
+        public.stop(true).await;
+        admin.stop(true).await;
+    };
+    tokio::select! {
+        () = graceful => {}
+        () = again => {
+            tracing::warn!("stopping at once");
+            public.stop(false).await;
+            admin.stop(false).await;
+        }
+    }
+}
+
+async fn refresh_models(rooms: Arc<Shared>) {
+    let client = rooms.client();
+    loop {
+        client.refresh(REFRESH).await;
+        tokio::time::sleep(REFRESH).await;
+    }
+}
+
+fn tell_ready(config: &Config, listeners: &Listeners) {
+    let scheme = if listeners.tls { "https" } else { "http" };
+    for address in &listeners.public {
+        tracing::info!("listening on {scheme}://{address}");
+    }
+    tracing::info!("admin API on http://{} and {}", listeners.admin, listeners.socket.display());
+    if config.upstreams.iter().all(|upstream| upstream.kind == Kind::Echo) {
+        tracing::info!(
+            "the only upstream is `echo`: it says back the last user message, no model is behind it; \
+             name your model server under [[upstreams]]"
+        );
+    }
+}

@@ -1,0 +1,124 @@
+//! The binary itself, as a process.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use super::{Answer, Folder, Request};
+
+/// A running `mcpd serve`, in a folder of its own.
+pub struct Binary {
+    pub folder: Folder,
+    pub public: SocketAddr,
+    pub admin: SocketAddr,
+    child: Child,
+}
+
+/// A configuration on free ports, in the folder that it is run in.
+pub const CONFIG: &str = "server.listen = [\"127.0.0.1:0\"]\nadmin.listen = \"127.0.0.1:0\"\n";
+
+/// Runs `mcpd` in a folder until it ends by itself.
+pub fn run(folder: &Folder, arguments: &[&str]) -> Output {
+    command(folder, arguments).output().unwrap()
+}
+
+pub fn command(folder: &Folder, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mcpd"));
+    command.current_dir(folder.path()).args(arguments).stdin(Stdio::null());
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MCPD")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+impl Binary {
+    /// Starts it with more configuration, in TOML, and waits until it answers.
+    pub fn start(toml: &str) -> Self {
+        let folder = Folder::new();
+        std::fs::write(folder.path().join("mcpd.toml"), format!("{CONFIG}{toml}")).unwrap();
+        Self::start_in(folder)
+    }
+
+    /// Starts it in a folder that has a configuration.
+    pub fn start_in(folder: Folder) -> Self {
+        let log = std::fs::File::create(folder.path().join("log")).unwrap();
+        let child = command(&folder, &["serve"]).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let mut binary = Self {
+            folder,
+            public: SocketAddr::from(([127, 0, 0, 1], 0)),
+            admin: SocketAddr::from(([127, 0, 0, 1], 0)),
+            child,
+        };
+        binary.wait_until_ready();
+        binary
+    }
+
+    fn wait_until_ready(&mut self) {
+        let start = Instant::now();
+        loop {
+            let log = self.log();
+            let address = |mark: &str| {
+                let rest = log.split(mark).nth(1)?;
+                rest.split_whitespace().next()?.parse().ok()
+            };
+            if let (Some(public), Some(admin)) =
+                (address("listening on http://"), address("admin API on http://"))
+            {
+                (self.public, self.admin) = (public, admin);
+                return;
+            }
+            assert!(self.child.try_wait().unwrap().is_none(), "it ended early: {log}");
+            assert!(start.elapsed() < Duration::from_secs(10), "it never got ready: {log}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    pub fn default_key(&self) -> String {
+        std::fs::read_to_string(self.path("data/default-key")).unwrap().trim().to_owned()
+    }
+
+    pub fn token(&self) -> String {
+        std::fs::read_to_string(self.path("data/admin-token")).unwrap().trim().to_owned()
+    }
+
+    pub fn admin(&self, request: Request) -> Answer {
+        request.bearer(&self.token()).send(self.admin)
+    }
+
+    pub fn call(&self, key: &str, request: Request) -> Answer {
+        request.bearer(key).send(self.public)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal by name, such as TERM.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Ends it with a signal; returns its folder, for another start.
+    pub fn end(mut self, signal: &str) -> Folder {
+        self.signal(signal);
+        self.child.wait().unwrap();
+        std::mem::replace(&mut self.folder, Folder::new())
+    }
+}
+
+impl Drop for Binary {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

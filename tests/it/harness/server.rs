@@ -1,0 +1,167 @@
+//! The server in this process.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use mcpd::clock::{Clock, ManualClock};
+use mcpd::config::Config;
+use mcpd::server::{HandOver, Server};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::{Answer, Folder, Request};
+
+/// A server to be started.
+pub struct Setup {
+    toml: String,
+    clock: (Clock, Arc<ManualClock>),
+}
+
+/// A running server. Its clock stands still until it is moved.
+pub struct TestServer {
+    pub folder: Folder,
+    pub public: SocketAddr,
+    pub admin: SocketAddr,
+    pub token: String,
+    pub clock: Arc<ManualClock>,
+    toml: String,
+    shared_clock: Clock,
+    stop: watch::Sender<bool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Setup {
+    /// More configuration, in TOML. Sections `server`, `admin` and `store` are the harness's own.
+    pub fn toml(mut self, toml: &str) -> Self {
+        self.toml.push_str(toml);
+        self.toml.push('\n');
+        self
+    }
+
+    /// An OpenAI-compatible upstream with these models.
+    pub fn upstream(self, name: &str, address: SocketAddr, models: &[&str]) -> Self {
+        self.toml(&format!(
+            "[[upstreams]]\nname = \"{name}\"\nkind = \"openai\"\nbase_url = \"http://{address}/v1\"\nmodels = {models:?}"
+        ))
+    }
+
+    pub fn start(self) -> TestServer {
+        TestServer::start_in(Folder::new(), self.toml, self.clock)
+    }
+}
+
+impl TestServer {
+    /// A server with the defaults and a generous limit, so that tests of other things do not run into it.
+    pub fn start() -> Self {
+        Self::setup().start()
+    }
+
+    pub fn setup() -> Setup {
+        Setup { toml: "plans.standard.requests_per_minute = 100000\n".to_owned(), clock: Clock::manual() }
+    }
+
+    fn start_in(folder: Folder, toml: String, clock: (Clock, Arc<ManualClock>)) -> Self {
+        let path = |name: &str| folder.path().join(name);
+        let file = path("mcpd.toml");
+        let own = format!(
+            "server.listen = [\"127.0.0.1:0\"]\nserver.workers = 2\nserver.shutdown_grace_seconds = 2\n\
+             admin.listen = \"127.0.0.1:0\"\nadmin.socket = {:?}\nadmin.token_file = {:?}\nstore.path = {:?}\n",
+            path("admin.sock"),
+            path("admin-token"),
+            path("mcpd.db")
+        );
+        std::fs::write(&file, format!("{own}{toml}")).unwrap();
+        let config = Config::load(Some(&file)).unwrap();
+        let server = Server::start(config, clock.0.clone(), HandOver::File).unwrap();
+        let (public, admin) = (server.listeners().public[0], server.listeners().admin);
+        let (stop, stopped) = watch::channel(false);
+        let thread = std::thread::spawn(move || {
+            let stop = || {
+                let mut stopped = stopped.clone();
+                // The second wait, for a second signal, never ends.
+                async move {
+                    if *stopped.borrow() {
+                        std::future::pending::<()>().await;
+                    }
+                    let _ = stopped.changed().await;
+                }
+            };
+            server.run(stop).unwrap();
+        });
+        let token = std::fs::read_to_string(path("admin-token")).unwrap().trim().to_owned();
+        Self {
+            public,
+            admin,
+            token,
+            clock: clock.1,
+            shared_clock: clock.0,
+            toml,
+            stop,
+            thread: Some(thread),
+            folder,
+        }
+    }
+
+    /// Stops cleanly and starts again on the same database with the same clock; ports change.
+    pub fn restart(mut self) -> Self {
+        self.stop();
+        let folder = std::mem::replace(&mut self.folder, Folder::new());
+        Self::start_in(folder, self.toml.clone(), (self.shared_clock.clone(), Arc::clone(&self.clock)))
+    }
+
+    pub fn stop(&mut self) {
+        let _ = self.stop.send(true);
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The key that the first start made.
+    pub fn default_key(&self) -> String {
+        std::fs::read_to_string(self.path("default-key")).unwrap().trim().to_owned()
+    }
+
+    /// Makes a key with these settings, besides a name and all scopes; returns it with its record.
+    pub fn key(&self, settings: Value) -> (String, Value) {
+        let mut body = json!({"name": "test", "scopes": ["*"]});
+        for (name, value) in settings.as_object().unwrap() {
+            body[name] = value.clone();
+        }
+        let made = self.admin(Request::post("/admin/v1/keys", &body)).expect(201).json();
+        (made["key"].as_str().unwrap().to_owned(), made)
+    }
+
+    /// Sends a request to the admin listener, with the token.
+    pub fn admin(&self, request: Request) -> Answer {
+        request.bearer(&self.token).send(self.admin)
+    }
+
+    /// Sends a request to the public listener with a key.
+    pub fn call(&self, key: &str, request: Request) -> Answer {
+        request.bearer(key).send(self.public)
+    }
+
+    /// Lets time pass on both clocks.
+    pub fn pass(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// Usage of the last day, grouped as asked: the rows.
+    pub fn usage(&self, group_by: &str) -> Vec<Value> {
+        let usage = self.admin(Request::get(&format!("/admin/v1/usage?step=day&group_by={group_by}")));
+        usage.expect(200).json()["data"].as_array().unwrap().clone()
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

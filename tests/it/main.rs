@@ -1,0 +1,5 @@
+//! Integration tests over real sockets, against the server in this process or the binary itself.
+
+mod harness;
+
+mod smoke;
