@@ -53,7 +53,6 @@ fn describe(builder: &mut Builder, method: &str, pattern: &str) -> Operation {
             let body = Some(builder.schema::<KeyBody>());
             Operation { body, answer: builder.schema::<KeyView>(), ..usual }
         }
-        ("DELETE", _) => Operation { answer: json!({"type": "object"}), ..usual },
         ("POST", "/admin/v1/keys/{id}/rotate") => {
             let body = Some(builder.schema::<RotateBody>());
             Operation { body, status: Some(201), answer: builder.schema::<IssuedView>(), ..usual }

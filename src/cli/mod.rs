@@ -14,7 +14,7 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "mcpd", version, max_term_width = 100)]
 struct Arguments {
-    /// The configuration; else $MCPD_CONFIG, ./mcpd.toml or /etc/mcpd/mcpd.toml
+    /// The configuration; else `$MCPD_CONFIG`, ./mcpd.toml or /etc/mcpd/mcpd.toml
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]

@@ -1,16 +1,22 @@
 //! Request bodies.
 
+use std::time::Duration;
+
 use actix_web::HttpRequest;
 use actix_web::error::PayloadError;
-use actix_web::http::header::{CONTENT_TYPE, HeaderMap};
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use actix_web::web::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
+use tokio::time::timeout;
 
 use super::ApiError;
 
+/// How long a client may pause in the middle of a body.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
 /// Reads a body of at most `most` bytes. One that comes in one piece is not copied.
 pub async fn read(payload: &mut actix_web::dev::Payload, most: usize) -> Result<Bytes, ApiError> {
-    let Some(mut first) = payload.next().await.transpose().map_err(broken)? else {
+    let Some(mut first) = piece(payload).await? else {
         return Ok(Bytes::new());
     };
     let mut joined = BytesMut::new();
@@ -18,7 +24,7 @@ pub async fn read(payload: &mut actix_web::dev::Payload, most: usize) -> Result<
         if first.len() + joined.len() > most {
             return Err(ApiError::PayloadTooLarge(most));
         }
-        let Some(piece) = payload.next().await.transpose().map_err(broken)? else { break };
+        let Some(piece) = piece(payload).await? else { break };
         if joined.is_empty() {
             joined.reserve(first.len() + piece.len());
             joined.extend_from_slice(&std::mem::take(&mut first));
@@ -26,6 +32,12 @@ pub async fn read(payload: &mut actix_web::dev::Payload, most: usize) -> Result<
         joined.extend_from_slice(&piece);
     }
     Ok(if joined.is_empty() { first } else { joined.freeze() })
+}
+
+/// Returns the next piece; a client that stops sending is not waited for.
+async fn piece(payload: &mut actix_web::dev::Payload) -> Result<Option<Bytes>, ApiError> {
+    let next = timeout(LONGEST_PAUSE, payload.next()).await.map_err(|_| ApiError::RequestTimeout)?;
+    next.transpose().map_err(|error| broken(&error))
 }
 
 /// Fails early if the head says already that the body is too long.
@@ -37,8 +49,14 @@ pub fn check_length(request: &HttpRequest, most: usize) -> Result<(), ApiError> 
     Ok(())
 }
 
-/// Fails if the body is said to be something else than JSON; one that says nothing is taken for it.
+/// Fails if the body is said to be something else than JSON, or packed; one that says nothing is taken for it.
 pub fn check_json(headers: &HeaderMap) -> Result<(), ApiError> {
+    if headers
+        .get(CONTENT_ENCODING)
+        .is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+    {
+        return Err(ApiError::UnsupportedMediaType("application/json` and without `Content-Encoding"));
+    }
     let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(()) };
     let text = value.to_str().unwrap_or_default().to_ascii_lowercase();
     let kind = text.split(';').next().unwrap_or_default().trim();
@@ -48,7 +66,7 @@ pub fn check_json(headers: &HeaderMap) -> Result<(), ApiError> {
     Err(ApiError::UnsupportedMediaType("application/json"))
 }
 
-fn broken(error: PayloadError) -> ApiError {
+fn broken(error: &PayloadError) -> ApiError {
     match error {
         PayloadError::Incomplete(_) => ApiError::bad_request("the body ended before it was complete"),
         _ => ApiError::bad_request("the body could not be read: check its length and its encoding"),

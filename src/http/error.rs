@@ -30,7 +30,9 @@ pub enum ApiError {
     Unprocessable(String),
     /// The body is longer than this many bytes.
     PayloadTooLarge(usize),
-    /// The body is of another kind than this.
+    /// The body did not come in time.
+    RequestTimeout,
+    /// The body is of another kind than this, or packed.
     UnsupportedMediaType(&'static str),
     /// The request does not fit the state of things: a code and a message.
     Conflict(&'static str, String),
@@ -122,6 +124,7 @@ impl ApiError {
             Self::BadRequest(_)            => (S::BAD_REQUEST, INVALID_REQUEST, "invalid_request"),
             Self::Unprocessable(_)         => (S::UNPROCESSABLE_ENTITY, INVALID_REQUEST, "invalid_request"),
             Self::PayloadTooLarge(_)       => (S::PAYLOAD_TOO_LARGE, INVALID_REQUEST, "payload_too_large"),
+            Self::RequestTimeout           => (S::REQUEST_TIMEOUT, INVALID_REQUEST, "request_timeout"),
             Self::UnsupportedMediaType(_)  => (S::UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST, "unsupported_media_type"),
             Self::Conflict(code, _)        => (S::CONFLICT, INVALID_REQUEST, code),
             Self::MissingAdminToken        => (S::UNAUTHORIZED, AUTHENTICATION, "missing_admin_token"),
@@ -144,6 +147,7 @@ impl ApiError {
             | Self::Unprocessable(message)
             | Self::Conflict(_, message) => Cow::Borrowed(message),
             Self::PayloadTooLarge(most) => format!("The body is too large: at most {most} bytes are taken").into(),
+            Self::RequestTimeout => "The body stopped coming: send it again".into(),
             Self::UnsupportedMediaType(expected) => {
                 format!("Send the body with `Content-Type: {expected}`").into()
             }

@@ -109,9 +109,9 @@ pub async fn serve(rooms: Rc<Rooms>, request: HttpRequest, payload: Payload) -> 
         _ => ("unmatched", is_api(request.uri().path())),
     };
     let exchange = Exchange::begin(Arc::clone(&rooms.meter), rooms.clock.clone(), endpoint);
-    let incoming =
-        Incoming { rooms, request: request.clone(), payload, id: id.clone(), exchange: Rc::clone(&exchange) };
-    let mut response = match AssertUnwindSafe(incoming.answer()).catch_unwind().await {
+    let (head, exchange_held) = (request.clone(), Rc::clone(&exchange));
+    let incoming = Incoming { rooms, request: head, payload, id: id.clone(), exchange: exchange_held };
+    let mut response = match AssertUnwindSafe(incoming.answer(found)).catch_unwind().await {
         Ok(Ok(response)) => {
             exchange.set_outcome(response.status().as_u16(), None);
             response
@@ -123,7 +123,9 @@ pub async fn serve(rooms: Rc<Rooms>, request: HttpRequest, payload: Payload) -> 
     let headers = response.headers_mut();
     headers.insert(HeaderName::from_static(request_id::HEADER), id.header());
     if let Some(quota) = exchange.quota() {
-        quota_headers(quota).into_iter().for_each(|(name, value)| drop(headers.insert(name, value)));
+        for (name, value) in quota_headers(quota) {
+            headers.insert(name, value);
+        }
         if let Some(expiry) = exchange.expiry() {
             let expiry = HeaderValue::try_from(expiry.to_string()).expect("RFC 3339 is ASCII");
             headers.insert(HeaderName::from_static("x-mcp-key-expires"), expiry);
@@ -153,31 +155,28 @@ struct Incoming {
 
 impl Incoming {
     /// The steps in the contract's order; each either goes on or ends the request.
-    async fn answer(mut self) -> Result<HttpResponse, ApiError> {
-        let rooms = Rc::clone(&self.rooms);
+    async fn answer(mut self, found: Found<'static, '_, Access, Handler>) -> Result<HttpResponse, ApiError> {
         let request = self.request.clone();
-        let path = request.uri().path();
         if request.uri().query().is_some_and(path::carries_key) {
             return Err(ApiError::bad_request(KEY_IN_QUERY));
         }
-        let (demand, handler, parameter) = match find(rooms.routes, request.method(), path) {
-            Found::Route(route, parameter) => {
-                let parameter = parameter.map(Cow::into_owned).unwrap_or_default();
-                match route.access {
-                    Access::Open => return (route.handler)(self.call(Bytes::new(), parameter)).await,
-                    Access::Key(demand) => (demand, route.handler, parameter),
-                }
-            }
+        let (route, parameter) = match found {
+            Found::Route(route, parameter) => (route, parameter.map(Cow::into_owned).unwrap_or_default()),
             Found::OtherMethods(methods) => return Err(self.unrouted(ApiError::MethodNotAllowed(methods))),
-            Found::Nothing => return Err(self.unrouted(nothing_at(request.method(), path))),
+            Found::Nothing => {
+                return Err(self.unrouted(nothing_at(request.method(), request.uri().path())));
+            }
+        };
+        let Access::Key(demand) = route.access else {
+            return (route.handler)(self.call(Bytes::new(), parameter)).await;
         };
         let bearer = bearer(&request)?;
-        let permit = rooms.gate.admit(&self.gate_request(bearer), demand)?;
+        let permit = self.rooms.gate.admit(&self.gate_request(bearer), demand)?;
         let entry = Arc::clone(&permit.entry);
         self.exchange.admit(permit);
         let body = self.take_body().await?;
         self.check_signature(&entry, bearer, &body).await?;
-        handler(self.call(body, parameter)).await
+        (route.handler)(self.call(body, parameter)).await
     }
 
     /// Says that there is no such route, under `/v1` to live keys only.

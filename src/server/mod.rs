@@ -74,13 +74,14 @@ pub enum HandOver {
 }
 
 impl Server {
+    /// Fails if the server could not be started with this configuration. Changes nothing.
+    pub fn check(config: &Config) -> Result<(), StartError> {
+        Checked::new(config, &Clock::System).map(drop)
+    }
+
     /// Starts everything but the answering. What can be checked is checked before anything is made.
     pub fn start(config: Config, clock: Clock, hand_over: HandOver) -> Result<Self, StartError> {
-        Store::check(&config.store.path)?;
-        first_start::check_folders(&config)?;
-        let upstreams = Arc::new(Upstreams::new(&config.upstreams, clock.clone())?);
-        let connections = Connections::new(upstreams.servers())?;
-        let tls = config.server.tls.as_ref().map(tls::load).transpose()?;
+        let Checked { upstreams, connections, tls } = Checked::new(&config, &clock)?;
         let tcp = bind::tcp(&config)?;
         let store = Arc::new(Store::open(&config.store.path)?);
         let random = SystemRandom::new();
@@ -171,6 +172,24 @@ impl Server {
         }
         tracing::info!("stopped");
         Ok(())
+    }
+}
+
+/// What can be had without making or binding anything.
+struct Checked {
+    upstreams: Arc<Upstreams>,
+    connections: Connections,
+    tls: Option<rustls::ServerConfig>,
+}
+
+impl Checked {
+    fn new(config: &Config, clock: &Clock) -> Result<Self, StartError> {
+        Store::check(&config.store.path)?;
+        first_start::check_folders(config)?;
+        let upstreams = Arc::new(Upstreams::new(&config.upstreams, clock.clone())?);
+        let connections = Connections::new(upstreams.servers())?;
+        let tls = config.server.tls.as_ref().map(tls::load).transpose()?;
+        Ok(Self { upstreams, connections, tls })
     }
 }
 

@@ -53,7 +53,7 @@ impl Ask {
     /// Returns what the body asks for.
     pub fn parse(shape: Shape, body: Bytes) -> Result<Self, InvalidAsk> {
         let text = std::str::from_utf8(&body).map_err(|error| InvalidAsk::Json(error.to_string()))?;
-        let fields: Fields<'_> = serde_json::from_str(text).map_err(invalid)?;
+        let fields: Fields<'_> = serde_json::from_str(text).map_err(|error| invalid(&error))?;
         let model = fields.model.ok_or_else(|| missing("model", "name one of GET /v1/models"))?;
         let name: Cow<'_, str> = value(model, "model", "a string")?;
         if name.is_empty() {
@@ -223,7 +223,7 @@ fn missing(field: &str, remedy: &str) -> InvalidAsk {
     InvalidAsk::Field(format!("`{field}` is missing: {remedy}"))
 }
 
-fn invalid(error: serde_json::Error) -> InvalidAsk {
+fn invalid(error: &serde_json::Error) -> InvalidAsk {
     if error.is_data() {
         // serde ends with the place, which says little about a field by name.
         let text = error.to_string();

@@ -41,9 +41,15 @@ impl Catalog {
         for (server, asked) in servers.iter().zip(asked) {
             match (&server.models, server.kind) {
                 (_, Kind::Echo) => catalog.offer(echo::MODEL, echo::MODEL, server),
-                (Models::All, _) => asked.iter().for_each(|model| catalog.offer(model, model, server)),
+                (Models::All, _) => {
+                    for model in asked {
+                        catalog.offer(model, model, server);
+                    }
+                }
                 (Models::Listed(models), _) => {
-                    models.iter().for_each(|(model, name)| catalog.offer(model, name, server));
+                    for (model, name) in models {
+                        catalog.offer(model, name, server);
+                    }
                 }
             }
         }

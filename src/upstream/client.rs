@@ -17,6 +17,8 @@ use crate::domain::token;
 
 /// A model that nobody knows is looked for again this soon: somebody may just have pulled it.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// A list of models is not held up for longer by an upstream that does not answer.
+const SOON: Duration = Duration::from_secs(2);
 /// Names that the echo upstream is asked for are counted apart up to this many.
 const MOST_NAMES: usize = 1_000;
 
@@ -72,9 +74,10 @@ impl Client {
         Err(UpstreamError::Unavailable)
     }
 
-    /// Returns the catalog, upstreams that list `*` having been asked at most `max_age` ago.
+    /// Returns the catalog, upstreams that list `*` having been asked at most `max_age` ago; one that does
+    /// not answer soon is listed as it was.
     pub async fn catalog(&self, max_age: Duration) -> Arc<Catalog> {
-        self.refresh(max_age).await;
+        let _ = tokio::time::timeout(SOON, self.refresh(max_age)).await;
         self.upstreams.catalog()
     }
 

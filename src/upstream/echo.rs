@@ -53,7 +53,7 @@ impl Echo {
             }),
             Shape::Completion => json!({"index": 0, "text": self.text, "finish_reason": "stop"}),
         };
-        let mut answer = self.document(json!([choice]), "chat.completion");
+        let mut answer = self.document(&json!([choice]), "chat.completion");
         answer["usage"] = self.usage();
         answer.to_string().into_bytes()
     }
@@ -69,7 +69,7 @@ impl Echo {
         }
         self.push(&mut events, &json!({}), Some("stop"));
         if self.include_usage {
-            let mut chunk = self.document(json!([]), "chat.completion.chunk");
+            let mut chunk = self.document(&json!([]), "chat.completion.chunk");
             chunk["usage"] = self.usage();
             push_event(&mut events, &chunk.to_string());
         }
@@ -85,10 +85,10 @@ impl Echo {
                 json!({"index": 0, "text": text, "finish_reason": finish_reason})
             }
         };
-        push_event(events, &self.document(json!([choice]), "chat.completion.chunk").to_string());
+        push_event(events, &self.document(&json!([choice]), "chat.completion.chunk").to_string());
     }
 
-    fn document(&self, choices: Value, chat_object: &str) -> Value {
+    fn document(&self, choices: &Value, chat_object: &str) -> Value {
         let object = match self.shape {
             Shape::Chat => chat_object,
             Shape::Completion => "text_completion",

@@ -122,7 +122,7 @@ impl Attempt<'_> {
             let tokens = openai::read_answer(&body).ok_or_else(|| self.garbage("is no JSON object"))?;
             Answer::Whole(Whole { body, tokens })
         };
-        self.answered(answer, Vec::new())
+        Ok(self.answered(answer, Vec::new()))
     }
 
     async fn ask_anthropic(&self, ask: &Ask) -> Result<Answered, UpstreamError> {
@@ -143,7 +143,7 @@ impl Attempt<'_> {
                 .map_err(|_| self.garbage("is no message of the Messages API"))?;
             Answer::Whole(Whole { body: body.into(), tokens: Some(tokens) })
         };
-        self.answered(answer, translated.ignored)
+        Ok(self.answered(answer, translated.ignored))
     }
 
     async fn send(&self, ask: &Ask, body: Body) -> Result<ClientResponse, UpstreamError> {
@@ -218,12 +218,12 @@ impl Attempt<'_> {
         }
     }
 
-    fn answered(&self, answer: Answer, ignored: Vec<String>) -> Result<Answered, UpstreamError> {
+    fn answered(&self, answer: Answer, ignored: Vec<String>) -> Answered {
         // A stream is noted when it ends.
         if matches!(answer, Answer::Whole(_)) {
             self.note(Outcome::Answered);
         }
-        Ok(Answered { answer, ignored })
+        Answered { answer, ignored }
     }
 
     /// Tells the client's mistakes, which it may see, from the operator's and the upstream's own.

@@ -31,7 +31,7 @@ pub use model_server::{Health, InvalidUpstream, ModelServer, Outcome};
 pub use stream::EventStream;
 
 use crate::clock::Clock;
-use crate::config::{Models, Upstream};
+use crate::config::Upstream;
 
 /// The upstreams, and what is known of their models; shared by all workers.
 #[derive(Debug)]
@@ -91,10 +91,7 @@ impl Upstreams {
         let due = |asked: Option<Duration>| asked.is_none_or(|at| now.saturating_sub(at) >= max_age);
         let mut to_ask = Vec::new();
         for (index, server) in self.servers.iter().enumerate() {
-            if server.models == Models::All
-                && server.kind != crate::config::Kind::Echo
-                && due(known.asked_at[index])
-            {
+            if server.tells_models() && due(known.asked_at[index]) {
                 known.asked_at[index] = Some(now);
                 to_ask.push(index);
             }
@@ -117,9 +114,7 @@ impl Upstreams {
     fn is_any_untold(&self) -> bool {
         let known = self.known();
         let untold = |index: usize| known.told_at[index].is_none();
-        self.servers.iter().enumerate().any(|(index, server)| {
-            server.models == Models::All && server.kind != crate::config::Kind::Echo && untold(index)
-        })
+        self.servers.iter().enumerate().any(|(index, server)| server.tells_models() && untold(index))
     }
 
     /// Returns the offers in the order to try them: one by weight, then the others; last, those that could

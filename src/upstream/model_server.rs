@@ -140,6 +140,11 @@ impl ModelServer {
         }
     }
 
+    /// Tells whether it is asked for its models, since the configuration lists `*`.
+    pub fn tells_models(&self) -> bool {
+        self.models == Models::All && self.kind != Kind::Echo
+    }
+
     /// Tells whether its connections are encrypted.
     pub fn is_tls(&self) -> bool {
         self.base_url.starts_with("https:")

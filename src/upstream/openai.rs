@@ -67,7 +67,7 @@ pub fn read_answer(body: &[u8]) -> Option<Option<Tokens>> {
     Some(answer.usage.map(Into::into))
 }
 
-/// Returns what an error body says. Ollama's plain `{"error": "…"}` and FastAPI's `detail` are read too.
+/// Returns what an error body says. Ollama's plain `{"error": "…"}` and `FastAPI`'s `detail` are read too.
 pub fn read_error(body: &[u8]) -> ErrorBody {
     let Ok(body) = serde_json::from_slice::<serde_json::Value>(body) else {
         return ErrorBody::default();
@@ -86,13 +86,13 @@ impl Reader {
     }
 
     /// Reads whole events; returns what to pass on. Nearly always that is all of it, uncopied.
-    pub fn read(&mut self, events: Bytes) -> Result<Bytes, StreamError> {
+    pub fn read(&mut self, events: &Bytes) -> Result<Bytes, StreamError> {
         if self.done {
             return Ok(Bytes::new());
         }
         let mut kept = Vec::new();
         let mut position = 0;
-        for event in sse::events(&events) {
+        for event in sse::events(events) {
             let range = position..position + event.len();
             position = range.end;
             if self.read_event(event)? {
@@ -115,7 +115,9 @@ impl Reader {
             [one] => events.slice(one.clone()),
             several => {
                 let mut joined = BytesMut::with_capacity(events.len());
-                several.iter().for_each(|range| joined.extend_from_slice(&events[range.clone()]));
+                for range in several {
+                    joined.extend_from_slice(&events[range.clone()]);
+                }
                 joined.freeze()
             }
         })
@@ -165,7 +167,7 @@ mod tests {
 
     fn read(include_usage: bool, events: &str) -> (Reader, String) {
         let mut reader = Reader::new(include_usage);
-        let passed = reader.read(Bytes::copy_from_slice(events.as_bytes())).unwrap();
+        let passed = reader.read(&Bytes::copy_from_slice(events.as_bytes())).unwrap();
         (reader, String::from_utf8(passed.to_vec()).unwrap())
     }
 
@@ -206,14 +208,14 @@ mod tests {
     fn nothing_is_passed_on_after_the_end() {
         let (mut reader, passed) = read(false, "data: [DONE]\n\ndata: {}\n\n");
         assert_eq!(passed, "data: [DONE]\n\n");
-        assert!(reader.read(Bytes::from_static(b"data: {}\n\n")).unwrap().is_empty());
+        assert!(reader.read(&Bytes::from_static(b"data: {}\n\n")).unwrap().is_empty());
     }
 
     #[test]
     fn an_error_within_a_stream_is_no_event() {
         let mut reader = Reader::new(false);
         let error =
-            reader.read(Bytes::from_static(b"data: {\"error\": {\"message\": \"out of memory\"}}\n\n"));
+            reader.read(&Bytes::from_static(b"data: {\"error\": {\"message\": \"out of memory\"}}\n\n"));
         assert_eq!(error.unwrap_err().0, "out of memory");
     }
 

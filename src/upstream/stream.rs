@@ -197,7 +197,9 @@ impl Reader {
 
     fn read(&mut self, events: Bytes) -> Result<Bytes, UpstreamError> {
         match self {
-            Self::OpenAi(reader) => reader.read(events).map_err(|error| UpstreamError::FailedSaying(error.0)),
+            Self::OpenAi(reader) => {
+                reader.read(&events).map_err(|error| UpstreamError::FailedSaying(error.0))
+            }
             Self::Anthropic(translation) => translation.read(&events),
         }
     }
