@@ -16,6 +16,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::dev::Payload;
@@ -138,7 +139,7 @@ const fn route(method: Method, pattern: &'static str, summary: &'static str, han
 /// Answers a request on an admin listener.
 pub async fn serve(
     rooms: Arc<Rooms>,
-    ids: &RequestIds,
+    ids: Rc<RequestIds>,
     request: HttpRequest,
     payload: Payload,
 ) -> HttpResponse {

@@ -155,8 +155,9 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
+        type Case<'a> = (&'a str, &'a [u8], Option<&'a [u8]>, &'a [u8], &'a [u8], SignatureError);
         use SignatureError::{Malformed, Mismatch, Stale};
-        let cases: &[(&str, &[u8], Option<&[u8]>, &[u8], &[u8], SignatureError)] = &[
+        let cases: &[Case<'_>] = &[
             ("another body", b"1700000000", None, SIGNATURE, b"{}", Mismatch),
             ("no body", b"1700000000", None, SIGNATURE, b"", Mismatch),
             ("another second", b"1700000001", None, SIGNATURE, BODY, Mismatch),

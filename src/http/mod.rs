@@ -1,5 +1,6 @@
 //! What both listeners share: errors, routes, client addresses, bodies, and the way of a request.
 
+pub mod bare_errors;
 pub mod body;
 pub mod client_ip;
 pub mod error;

@@ -3,6 +3,7 @@
 mod bind;
 mod error;
 mod first_start;
+mod listen;
 mod tls;
 
 use std::future::Future;
@@ -13,15 +14,14 @@ use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use actix_web::dev::{Server as ActixServer, ServerHandle};
-use actix_web::rt::net::UnixStream;
-use actix_web::{App, HttpRequest, HttpServer, web};
+use actix_server::{Server as ActixServer, ServerHandle};
+use actix_web::{HttpRequest, web};
 use ring::rand::SystemRandom;
 
 pub use error::StartError;
 pub use first_start::DefaultKey;
 
-use crate::admin::{self, AdminToken, Listeners, Peer};
+use crate::admin::{self, AdminToken, Listeners};
 use crate::clock::Clock;
 use crate::config::{Config, Kind};
 use crate::domain::alphabet;
@@ -38,10 +38,6 @@ use bind::Sockets;
 
 /// How often upstreams that tell their models themselves are asked again.
 const REFRESH: Duration = Duration::from_secs(30);
-/// How long a connection may take to send a request's head.
-const SLOWEST_HEAD: Duration = Duration::from_secs(10);
-/// How long an idle connection is kept.
-const KEPT_IDLE: Duration = Duration::from_secs(75);
 
 /// A server that is ready to run: everything is read, bound and open.
 pub struct Server {
@@ -197,53 +193,33 @@ impl Sockets {
     fn serve(self, config: &Config, rooms: &Arc<Shared>) -> std::io::Result<(ActixServer, ActixServer)> {
         let Self { public, admin, socket, tls } = self;
         let grace = config.server.shutdown_grace.as_secs();
+        let workers = config.server.workers.or(std::thread::available_parallelism().ok());
         let (settings, shared) = (config.clone(), Arc::clone(rooms));
-        let mut server = HttpServer::new(move || {
+        let make = move || {
             let rooms = Rc::new(shared.public(&settings));
-            App::new().default_service(web::to(move |request: HttpRequest, payload: web::Payload| {
+            move |request: HttpRequest, payload: web::Payload| {
                 public::serve(Rc::clone(&rooms), request, payload.into_inner())
-            }))
-        })
-        // Without this, a stream's events wait 40 ms for an acknowledgement.
-        .tcp_nodelay(true)
-        // A client that closed its side has left: its upstream request ends with it.
-        .h1_allow_half_closed(false)
-        .client_request_timeout(SLOWEST_HEAD)
-        .keep_alive(KEPT_IDLE)
-        .shutdown_timeout(grace)
-        .disable_signals();
-        if let Some(workers) = config.server.workers {
-            server = server.workers(workers.get());
-        }
+            }
+        };
+        let builder = ActixServer::build().disable_signals().shutdown_timeout(grace);
+        let mut builder = builder.workers(workers.map_or(1, Into::into));
         for listener in public {
-            server = match &tls {
-                Some(tls) => server.listen_rustls_0_23(listener, tls.clone())?,
-                None => server.listen(listener)?,
+            builder = match &tls {
+                Some(tls) => listen::tls(builder, listener, tls.clone(), make.clone())?,
+                None => listen::tcp(builder, listener, make.clone())?,
             };
         }
         let shared = Arc::clone(rooms);
-        let admin_server = HttpServer::new(move || {
-            let rooms = Arc::clone(&shared.admin);
-            let ids = Rc::new(shared.request_ids());
-            App::new().default_service(web::to(move |request: HttpRequest, payload: web::Payload| {
-                let (rooms, ids) = (Arc::clone(&rooms), Rc::clone(&ids));
-                async move { admin::serve(rooms, &ids, request, payload.into_inner()).await }
-            }))
-        })
-        .on_connect(|connection, extensions| {
-            if let Some(stream) = connection.downcast_ref::<UnixStream>()
-                && let Ok(peer) = stream.peer_cred()
-            {
-                extensions.insert(Peer { uid: peer.uid(), pid: peer.pid() });
+        let make = move || {
+            let (rooms, ids) = (Arc::clone(&shared.admin), Rc::new(shared.request_ids()));
+            move |request: HttpRequest, payload: web::Payload| {
+                admin::serve(Arc::clone(&rooms), Rc::clone(&ids), request, payload.into_inner())
             }
-        })
-        .workers(1)
-        .client_request_timeout(SLOWEST_HEAD)
-        .shutdown_timeout(grace.min(5))
-        .disable_signals()
-        .listen(admin)?
-        .listen_uds(socket)?;
-        Ok((server.run(), admin_server.run()))
+        };
+        let admin_builder = ActixServer::build().disable_signals().shutdown_timeout(grace.min(5)).workers(1);
+        let admin_builder = listen::tcp(admin_builder, admin, make.clone())?;
+        let admin_builder = listen::unix(admin_builder, socket, make)?;
+        Ok((builder.run(), admin_builder.run()))
     }
 }
 

@@ -132,7 +132,7 @@ impl EventStream {
 
     fn read(&mut self, chunk: Bytes) -> Result<Bytes, UpstreamError> {
         let events = self.splitter.push(chunk).map_err(|sse::TooLong| UpstreamError::Failed)?;
-        if events.is_empty() { Ok(events) } else { self.reader.read(events) }
+        if events.is_empty() { Ok(events) } else { self.reader.read(&events) }
     }
 
     /// The upstream has ended. A last event may lack its blank line; without `[DONE]` it broke off.
@@ -141,7 +141,7 @@ impl EventStream {
         if !rest.is_empty() {
             rest.extend_from_slice(b"\n\n");
         }
-        let last = self.reader.read(rest.into())?;
+        let last = self.reader.read(&rest.into())?;
         if self.is_done() {
             return Ok(last);
         }
@@ -195,12 +195,10 @@ impl Reader {
         Self::Anthropic(Translation { translator, events: 0, done: false })
     }
 
-    fn read(&mut self, events: Bytes) -> Result<Bytes, UpstreamError> {
+    fn read(&mut self, events: &Bytes) -> Result<Bytes, UpstreamError> {
         match self {
-            Self::OpenAi(reader) => {
-                reader.read(&events).map_err(|error| UpstreamError::FailedSaying(error.0))
-            }
-            Self::Anthropic(translation) => translation.read(&events),
+            Self::OpenAi(reader) => reader.read(events).map_err(|error| UpstreamError::FailedSaying(error.0)),
+            Self::Anthropic(translation) => translation.read(events),
         }
     }
 }

@@ -1,0 +1,146 @@
+//! Serves HTTP on a listener: how long connections may take, and what answers.
+
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::time::Duration;
+
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, Protocol};
+use actix_server::{GracefulShutdownSignal, ServerBuilder};
+use actix_service::{
+    IntoServiceFactory as _, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config,
+};
+use actix_tls::accept::TlsError;
+use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
+use actix_web::body::MessageBody;
+use actix_web::dev::{AppConfig, Extensions};
+use actix_web::rt::net::{TcpStream, UnixStream};
+use actix_web::{App, HttpRequest, HttpResponse, web};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::admin::Peer;
+use crate::http::bare_errors::Connection;
+
+/// How long a connection may take to send a request's head.
+const SLOWEST_HEAD: Duration = Duration::from_secs(10);
+/// How long an idle connection is kept.
+const KEPT_IDLE: Duration = Duration::from_secs(75);
+
+/// Serves plain HTTP/1.1. `make` makes what answers requests, in each worker.
+pub(super) fn tcp<M, H, F, B>(
+    builder: ServerBuilder,
+    listener: TcpListener,
+    make: M,
+) -> io::Result<ServerBuilder>
+where
+    M: Fn() -> H + Clone + Send + 'static,
+    H: Fn(HttpRequest, web::Payload) -> F + Clone + 'static,
+    F: Future<Output = HttpResponse<B>> + 'static,
+    B: MessageBody + 'static,
+{
+    let signal = builder.graceful_shutdown_signal();
+    builder.listen("tcp", listener, move || {
+        fn_service(|socket: TcpStream| async move {
+            let peer = without_delay(&socket)?;
+            Ok((Connection::new(socket), Protocol::Http1, peer))
+        })
+        .and_then(http(make(), signal.clone()))
+    })
+}
+
+/// Serves HTTP/1.1 and HTTP/2 over TLS.
+pub(super) fn tls<M, H, F, B>(
+    builder: ServerBuilder,
+    listener: TcpListener,
+    mut config: ServerConfig,
+    make: M,
+) -> io::Result<ServerBuilder>
+where
+    M: Fn() -> H + Clone + Send + 'static,
+    H: Fn(HttpRequest, web::Payload) -> F + Clone + 'static,
+    F: Future<Output = HttpResponse<B>> + 'static,
+    B: MessageBody + 'static,
+{
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let signal = builder.graceful_shutdown_signal();
+    builder.listen("tls", listener, move || {
+        Acceptor::new(config.clone())
+            .map_init_err(|never| never)
+            .map_err(TlsError::into_service_error)
+            .and_then(|socket: TlsStream<TcpStream>| async move {
+                let (tcp, session) = socket.get_ref();
+                let peer = without_delay(tcp).map_err(TlsError::Service)?;
+                let h2 = session.alpn_protocol() == Some(b"h2");
+                let protocol = if h2 { Protocol::Http2 } else { Protocol::Http1 };
+                Ok((Connection::new(socket), protocol, peer))
+            })
+            .and_then(http(make(), signal.clone()).map_err(TlsError::Service))
+    })
+}
+
+/// Serves plain HTTP/1.1 on a Unix socket.
+pub(super) fn unix<M, H, F, B>(
+    builder: ServerBuilder,
+    listener: UnixListener,
+    make: M,
+) -> io::Result<ServerBuilder>
+where
+    M: Fn() -> H + Clone + Send + 'static,
+    H: Fn(HttpRequest, web::Payload) -> F + Clone + 'static,
+    F: Future<Output = HttpResponse<B>> + 'static,
+    B: MessageBody + 'static,
+{
+    let signal = builder.graceful_shutdown_signal();
+    builder.listen_uds("unix", listener, move || {
+        fn_service(|socket: UnixStream| async move { Ok((Connection::new(socket), Protocol::Http1, None)) })
+            .and_then(http(make(), signal.clone()))
+    })
+}
+
+fn http<T, H, F, B>(
+    handler: H,
+    signal: GracefulShutdownSignal,
+) -> impl ServiceFactory<
+    (Connection<T>, Protocol, Option<SocketAddr>),
+    Config = (),
+    Response = (),
+    Error = DispatchError,
+    InitError = (),
+>
+where
+    T: AsyncRead + AsyncWrite + Unpin + 'static,
+    H: Fn(HttpRequest, web::Payload) -> F + Clone + 'static,
+    F: Future<Output = HttpResponse<B>> + 'static,
+    B: MessageBody + 'static,
+{
+    let app = App::new().default_service(web::to(handler));
+    let app = app.into_factory().map_err(|error: actix_web::Error| error.error_response());
+    HttpService::build()
+        .graceful_shutdown_signal(move || {
+            let signal = signal.clone();
+            async move { signal.notified().await }
+        })
+        .keep_alive(KEPT_IDLE)
+        .client_request_timeout(SLOWEST_HEAD)
+        // A client that closed its side has left: its upstream request ends with it.
+        .h1_allow_half_closed(false)
+        .on_connect_ext(note_peer)
+        .finish(map_config(app, |()| AppConfig::default()))
+}
+
+/// Events of a stream would wait 40 ms for an acknowledgement otherwise.
+fn without_delay(socket: &TcpStream) -> Result<Option<SocketAddr>, DispatchError> {
+    socket.set_nodelay(true).map_err(DispatchError::Io)?;
+    Ok(socket.peer_addr().ok())
+}
+
+/// Notes who is at the other end of the admin socket.
+fn note_peer<T: 'static>(connection: &Connection<T>, extensions: &mut Extensions) {
+    let socket: &dyn std::any::Any = connection.socket();
+    if let Some(peer) = socket.downcast_ref::<UnixStream>().and_then(|socket| socket.peer_cred().ok()) {
+        extensions.insert(Peer { uid: peer.uid(), pid: peer.pid() });
+    }
+}
