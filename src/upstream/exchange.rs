@@ -99,7 +99,7 @@ impl Attempt<'_> {
 
     async fn ask_openai(&self, ask: &Ask) -> Result<Answered, UpstreamError> {
         let server = &self.offer.server;
-        let ask_usage = server.tells_stream_usage();
+        let ask_usage = server.tells_stream_usage(&self.offer.name);
         let mut response = self.send(ask, ask.body_for(&self.offer.name, ask_usage)).await?;
         if !response.status().is_success() {
             let error = self.error_body(&mut response).await?;
@@ -107,13 +107,14 @@ impl Attempt<'_> {
             if !(added_options && memchr::memmem::find(&error, b"stream_options").is_some()) {
                 return Err(self.refused(&response, &error));
             }
-            // It does not know what was added for mcpd's own sake: take that back.
-            server.note_refused_stream_options();
+            // It does not know what was added for mcpd's own sake, or quotes it in an error about something
+            // else: ask without, and remember only what helped.
             response = self.send(ask, ask.body_for(&self.offer.name, false)).await?;
             if !response.status().is_success() {
                 let error = self.error_body(&mut response).await?;
                 return Err(self.refused(&response, &error));
             }
+            server.note_refused_stream_options(&self.offer.name);
         }
         let answer = if ask.stream {
             self.stream(response, Reader::OpenAi(openai::Reader::new(ask.include_usage)))?
@@ -178,8 +179,8 @@ impl Attempt<'_> {
             .http
             .post(server.completion_url(ask.shape))
             .insert_header((CONTENT_TYPE, "application/json"))
-            .insert_header((ACCEPT, accept))
-            .insert_header(("x-request-id", self.request_id));
+            // The caller's request id stays here: some servers refuse ids that are not of their own form.
+            .insert_header((ACCEPT, accept));
         authorized(request, server).send_body(body).await
     }
 

@@ -1,5 +1,6 @@
 //! One configured upstream: where it is, how to speak to it, and how it has been doing.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -31,8 +32,9 @@ pub struct ModelServer {
     base_url: String,
     /// What it knows mcpd by.
     pub credentials: Option<(HeaderName, HeaderValue)>,
-    /// Set once it has refused a request for asking about usage.
+    /// Whether any model of it has refused a request for asking about usage, and which.
     refuses_stream_options: AtomicBool,
+    refusing_models: Mutex<HashSet<String>>,
     outcomes: [AtomicU64; Outcome::ALL.len()],
     health: Mutex<Health>,
 }
@@ -114,6 +116,7 @@ impl ModelServer {
             base_url,
             credentials: credentials.transpose()?,
             refuses_stream_options: AtomicBool::new(false),
+            refusing_models: Mutex::default(),
             outcomes: Default::default(),
             health: Mutex::default(),
         };
@@ -172,13 +175,16 @@ impl ModelServer {
         Outcome::ALL.map(|outcome| (outcome, self.outcomes[outcome as usize].load(Ordering::Relaxed)))
     }
 
-    /// Tells whether a stream's usage can be asked for.
-    pub fn tells_stream_usage(&self) -> bool {
-        !self.refuses_stream_options.load(Ordering::Relaxed)
+    /// Tells whether a stream's usage can be asked of a model.
+    pub fn tells_stream_usage(&self, model: &str) -> bool {
+        // Nearly no server refuses: those that do not are not held up by a lock.
+        !self.refuses_stream_options.load(Ordering::Acquire)
+            || !self.refusing_models.lock().unwrap_or_else(PoisonError::into_inner).contains(model)
     }
 
-    /// Notes that it refuses to be asked for a stream's usage.
-    pub fn note_refused_stream_options(&self) {
-        self.refuses_stream_options.store(true, Ordering::Relaxed);
+    /// Notes that a model refuses to be asked for a stream's usage.
+    pub fn note_refused_stream_options(&self, model: &str) {
+        self.refusing_models.lock().unwrap_or_else(PoisonError::into_inner).insert(model.to_owned());
+        self.refuses_stream_options.store(true, Ordering::Release);
     }
 }
