@@ -24,14 +24,19 @@ pub struct Allowance {
 pub struct Slot(Arc<Allowance>);
 
 impl Allowance {
-    /// Returns an allowance with what was used before.
-    pub fn new(id: KeyId, window: Window) -> Arc<Self> {
+    /// Returns an allowance of which nothing was used yet.
+    pub fn new(id: KeyId) -> Arc<Self> {
         Arc::new(Self {
             id,
-            window: Mutex::new(window),
+            window: Mutex::default(),
             in_flight: AtomicU32::new(0),
             changed: AtomicBool::new(false),
         })
+    }
+
+    /// Puts back what was used before a restart.
+    pub fn restore(&self, window: Window) {
+        *self.window() = window;
     }
 
     /// Takes a slot, unless as many are taken as there may be.
@@ -86,7 +91,7 @@ mod tests {
     use super::*;
 
     fn allowance() -> Arc<Allowance> {
-        Allowance::new("key_000000000000000000000000".parse().unwrap(), Window::default())
+        Allowance::new("key_000000000000000000000000".parse().unwrap())
     }
 
     #[test]

@@ -90,10 +90,8 @@ impl Keyring {
     pub fn put(&self, key: Key, digest: Digest, requests_per_minute: u32) {
         let mut index = self.index();
         index.digests.insert(key.id, digest);
-        let allowance = index
-            .allowances
-            .entry(key.allowance)
-            .or_insert_with(|| Allowance::new(key.allowance, Window::default()));
+        let allowance =
+            index.allowances.entry(key.allowance).or_insert_with(|| Allowance::new(key.allowance));
         let allowance = Arc::clone(allowance);
         let (shard, slot) = self.place(&digest);
         let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
@@ -121,9 +119,11 @@ impl Keyring {
         }
     }
 
-    /// Puts back what was used before a restart.
-    pub fn restore_window(&self, allowance: KeyId, window: Window) {
-        self.index().allowances.insert(allowance, Allowance::new(allowance, window));
+    /// Puts back what a line of keys used before a restart; the line may be gone by now.
+    pub fn restore_window(&self, line: KeyId, window: Window) {
+        if let Some(allowance) = self.index().allowances.get(&line) {
+            allowance.restore(window);
+        }
     }
 
     /// Counts the keys by status.
