@@ -24,8 +24,10 @@ use crate::store::usage::Step;
 use crate::store::windows::SavedWindow;
 use crate::store::{self, Store, StoreError};
 
-/// How often windows are kept: `kill -9` forgives no more than this.
-const WINDOWS: Duration = Duration::from_millis(800);
+/// How often windows are kept, and how often the writer looks whether they changed: `kill -9` forgives no
+/// more than both together.
+const WINDOWS: Duration = Duration::from_millis(700);
+const LOOK: Duration = Duration::from_millis(200);
 /// How often what is past its time is forgotten.
 const PRUNING: Duration = Duration::from_secs(600);
 
@@ -152,7 +154,8 @@ impl Writer {
     fn run(mut self, jobs: &Receiver<Job>) {
         let mut next = Instant::now() + self.rooms.flush;
         loop {
-            let first = match jobs.recv_timeout(next.saturating_duration_since(Instant::now())) {
+            let patience = next.saturating_duration_since(Instant::now()).min(LOOK);
+            let first = match jobs.recv_timeout(patience) {
                 Ok(job) => Some(job),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => Some(Job::Stop),
