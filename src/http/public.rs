@@ -303,5 +303,6 @@ fn signature(headers: &HeaderMap) -> Result<Option<Signature>, SignatureError> {
 
 /// Tells whether the path is of the API, however it is spelled: then nothing is told without a key.
 fn is_api(path: &str) -> bool {
-    path::decode(path).trim_start_matches('/').get(..2).is_some_and(|start| start.eq_ignore_ascii_case("v1"))
+    let path = path::decode(path);
+    path.trim_start_matches('/').split('/').next().is_some_and(|first| first.eq_ignore_ascii_case("v1"))
 }
