@@ -24,7 +24,7 @@ async fn complete(call: Call, shape: Shape) -> Result<HttpResponse, ApiError> {
     body::check_json(call.request.headers())?;
     let Call { rooms, exchange, body, id, .. } = call;
     let ask = Ask::parse(shape, body)?;
-    exchange.permit().map_or(Ok(()), |permit| permit.check_model(&ask.model))?;
+    exchange.permit()?.check_model(&ask.model)?;
     let found = rooms.upstream.find(&ask.model).await?;
     exchange.set_model(found.model.clone());
     let answered = rooms.upstream.complete(&found, &ask, id.as_str()).await?;

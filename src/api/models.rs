@@ -35,7 +35,7 @@ pub(super) struct ModelList {
 /// Lists the models that the key may name.
 pub(super) async fn list(call: Call) -> Result<HttpResponse, ApiError> {
     let catalog = call.rooms.upstream.catalog(MAX_AGE).await;
-    let permit = call.exchange.permit().ok_or(ApiError::Internal)?;
+    let permit = call.exchange.permit()?;
     let allowed = &permit.entry.key.settings.allowed_models;
     let models = catalog.models().into_iter().filter(|model| allowed.permit(model));
     let data = models.map(|model| describe(&catalog, model)).collect();
@@ -44,7 +44,7 @@ pub(super) async fn list(call: Call) -> Result<HttpResponse, ApiError> {
 
 /// Describes one model, if the key may name it.
 pub(super) async fn show(call: Call) -> Result<HttpResponse, ApiError> {
-    call.exchange.permit().map_or(Ok(()), |permit| permit.check_model(&call.parameter))?;
+    call.exchange.permit()?.check_model(&call.parameter)?;
     let catalog = call.rooms.upstream.catalog(MAX_AGE).await;
     if catalog.owner(&call.parameter).is_none() {
         return Err(UpstreamError::UnknownModel.into());

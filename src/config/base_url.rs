@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 
 use super::error::Problem;
-use super::upstreams::Kind;
+use super::kind::Kind;
 
 /// A checked `http` or `https` URL without trailing slash, query or user. Paths are appended as they are
 /// to `OpenAI`'s (`/chat/completions`), with `/v1` before them to Anthropic's (`/v1/messages`).

@@ -9,6 +9,7 @@ use super::bounds::{choice, count, is_name, seconds};
 use super::environment::Environment;
 use super::error::{Fault, Problem};
 use super::file::{ModelsFile, UpstreamFile};
+use super::kind::Kind;
 use super::secret::Secret;
 
 const DAY: i64 = 86_400;
@@ -32,17 +33,6 @@ pub struct Upstream {
     pub timeout: Duration,
     /// Its share of the load, among those that list the same model.
     pub weight: NonZeroU32,
-}
-
-/// What an upstream speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// `OpenAI`'s API, as Ollama, vLLM and llama.cpp do too.
-    OpenAi,
-    /// Anthropic's API.
-    Anthropic,
-    /// Nothing: the built-in upstream that answers with the last message.
-    Echo,
 }
 
 /// The models that an upstream answers for.

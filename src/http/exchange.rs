@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::web::Bytes;
 
+use super::ApiError;
 use crate::clock::{Clock, Now};
 use crate::domain::histogram::Histogram;
 use crate::domain::key::LastUse;
@@ -91,9 +92,9 @@ impl Exchange {
         *self.permit.borrow_mut() = Some(permit);
     }
 
-    /// Returns the permit; only routes that need no key have none.
-    pub fn permit(&self) -> Option<Ref<'_, Permit>> {
-        Ref::filter_map(self.permit.borrow(), Option::as_ref).ok()
+    /// Returns the permit. Only routes that need no key have none: asking there is a bug.
+    pub fn permit(&self) -> Result<Ref<'_, Permit>, ApiError> {
+        Ref::filter_map(self.permit.borrow(), Option::as_ref).map_err(|_| ApiError::Internal)
     }
 
     /// Notes what is left of a live key's limit.

@@ -225,11 +225,9 @@ impl Incoming {
         body: &[u8],
     ) -> Result<(), ApiError> {
         let Signing { required, max_skew } = self.rooms.signing;
-        let refuse = |refusal| -> ApiError {
-            match self.exchange.permit() {
-                Some(permit) => permit.refuse(refusal).into(),
-                None => gate::Refused::from(refusal).into(),
-            }
+        let refuse = |refusal| match self.exchange.permit() {
+            Ok(permit) => permit.refuse(refusal).into(),
+            Err(error) => error,
         };
         let invalid = |error| refuse(Refusal::InvalidSignature(error));
         let headers = self.request.headers();
@@ -244,7 +242,7 @@ impl Incoming {
         let mut verifier = signature.verifier(&token);
         verifier.update(body);
         let seal = verifier.finish().map_err(invalid)?;
-        self.exchange.permit().map_or(Ok(()), |permit| permit.accept_seal(seal, now, max_skew))?;
+        self.exchange.permit()?.accept_seal(seal, now, max_skew)?;
         let expires_at = now.wall.after(max_skew * 2);
         if !self.rooms.keeper.keep_seal(entry.key.id, seal, expires_at).await {
             entry.seals().forget(&seal);

@@ -20,3 +20,11 @@ pub struct Whole {
     /// The usage that it tells, if it does.
     pub tokens: Option<Tokens>,
 }
+
+/// An answer, and what was left out of the request to get it.
+pub struct Answered {
+    /// The answer.
+    pub answer: Answer,
+    /// Fields that the upstream has no equivalent for.
+    pub ignored: Vec<String>,
+}

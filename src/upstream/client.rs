@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
+use super::answer::Answered;
+use super::attempt::{self, Attempt};
 use super::catalog::{Catalog, Found};
 use super::connect::Connections;
 use super::error::UpstreamError;
-use super::exchange::{self, Attempt};
-use super::{Answer, Ask, Upstreams};
+use super::{Ask, Upstreams};
 use crate::clock::Clock;
 use crate::domain::token;
 
@@ -65,7 +66,7 @@ impl Client {
         for offer in self.upstreams.in_turn(&found.offers) {
             let index = self.index_of(&offer.server);
             let attempt = Attempt { http: &self.http[index], offer: &offer, clock: &self.clock, request_id };
-            match exchange::complete(&attempt, ask).await {
+            match attempt::complete(&attempt, ask).await {
                 // Nothing was sent on to the client yet, so the next one may try.
                 Err(UpstreamError::Unavailable) => {}
                 answered => return answered,
@@ -85,7 +86,7 @@ impl Client {
     pub async fn refresh(&self, max_age: Duration) {
         join_all(self.upstreams.to_ask(max_age).into_iter().map(|index| async move {
             let server = &self.upstreams.servers()[index];
-            if let Some(models) = exchange::models(&self.http[index], server, &self.clock).await {
+            if let Some(models) = attempt::models(&self.http[index], server, &self.clock).await {
                 self.upstreams.told(index, models);
             }
         }))
@@ -118,12 +119,4 @@ impl Client {
         let servers = self.upstreams.servers();
         servers.iter().position(|known| Arc::ptr_eq(known, server)).expect("offers name configured upstreams")
     }
-}
-
-/// An answer, and what was left out of the request to get it.
-pub struct Answered {
-    /// The answer.
-    pub answer: Answer,
-    /// Fields that the upstream has no equivalent for.
-    pub ignored: Vec<String>,
 }

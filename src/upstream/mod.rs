@@ -5,23 +5,23 @@
 mod answer;
 pub mod anthropic;
 mod ask;
+mod attempt;
 mod body;
 mod catalog;
 mod client;
 mod connect;
 mod echo;
 mod error;
-mod exchange;
 mod model_server;
 mod openai;
 mod sse;
 mod stream;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-pub use answer::{Answer, Whole};
+pub use answer::{Answer, Answered, Whole};
 pub use ask::{Ask, InvalidAsk, Shape};
 pub use catalog::{Catalog, Found, Offer};
 pub use client::Client;
@@ -138,7 +138,7 @@ impl Upstreams {
         order
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
