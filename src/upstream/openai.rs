@@ -4,6 +4,7 @@ use actix_web::web::{Bytes, BytesMut};
 use memchr::memmem;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 use super::sse;
 use crate::domain::usage::Tokens;
@@ -35,36 +36,40 @@ pub struct ErrorBody {
 }
 
 #[derive(Deserialize)]
-struct Answer {
-    usage: Option<Usage>,
+struct Answer<'a> {
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct Usage {
-    #[serde(default)]
-    prompt_tokens: u64,
-    #[serde(default)]
-    completion_tokens: u64,
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
 }
 
 #[derive(Deserialize)]
-struct Chunk {
-    #[serde(default)]
-    choices: Vec<IgnoredAny>,
-    usage: Option<Usage>,
+struct Chunk<'a> {
+    choices: Option<Vec<IgnoredAny>>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
 }
 
-impl From<Usage> for Tokens {
-    fn from(usage: Usage) -> Self {
-        Self { prompt: usage.prompt_tokens, completion: usage.completion_tokens }
-    }
+/// Returns what `usage` tells. One that makes no sense tells nothing; the answer around it is as good.
+fn read_usage(usage: &RawValue) -> Option<Tokens> {
+    let Usage { prompt_tokens, completion_tokens } = serde_json::from_str(usage.get()).ok()?;
+    let told = prompt_tokens.is_some() || completion_tokens.is_some();
+    let tokens = Tokens {
+        prompt: prompt_tokens.unwrap_or_default(),
+        completion: completion_tokens.unwrap_or_default(),
+    };
+    told.then_some(tokens)
 }
 
 /// Returns the usage that a whole answer tells, if it does; `None` if it is no JSON object at all.
 pub fn read_answer(body: &[u8]) -> Option<Option<Tokens>> {
     let object = body.trim_ascii_start().starts_with(b"{");
-    let answer: Answer = object.then(|| serde_json::from_slice(body).ok())??;
-    Some(answer.usage.map(Into::into))
+    let answer: Answer<'_> = object.then(|| serde_json::from_slice(body).ok())??;
+    Some(answer.usage.and_then(read_usage))
 }
 
 /// Returns what an error body says. Ollama's plain `{"error": "…"}` and `FastAPI`'s `detail` are read too.
@@ -140,12 +145,13 @@ impl Reader {
             self.events += 1;
             return Ok(true);
         }
-        let Ok(chunk) = serde_json::from_slice::<Chunk>(&data) else {
+        let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(&data) else {
+            self.events += 1;
             return Ok(true);
         };
         // The last word counts: some servers tell a running sum with every chunk.
-        self.tokens = chunk.usage.map(Into::into).or(self.tokens);
-        let only_usage = chunk.choices.is_empty();
+        self.tokens = chunk.usage.and_then(read_usage).or(self.tokens);
+        let only_usage = chunk.choices.is_none_or(|choices| choices.is_empty());
         self.events += u64::from(!only_usage);
         Ok(!only_usage || self.include_usage)
     }
@@ -225,6 +231,8 @@ mod tests {
         let cases: &[(&str, Option<Option<Tokens>>)] = &[
             (r#"{"usage":{"prompt_tokens":1,"completion_tokens":2,"x":{}}}"#, Some(told)),
             (r#"{"usage":null}"#, Some(None)),
+            (r#"{"usage":{"prompt_tokens":1.5}}"#, Some(None)),
+            (r#"{"usage":[]}"#, Some(None)),
             ("{}", Some(None)),
             ("[]", None),
             ("<html>", None),
