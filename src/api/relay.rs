@@ -61,15 +61,17 @@ impl Relay {
     /// Counts the exchange before the client sees its last event: it may ask again at once.
     fn settle(&self) {
         self.note_tokens();
-        self.exchange.settle();
+        self.exchange.settle_with_next();
     }
 
+    /// Only a complete stream tells its usage; what was told before may lag behind what was sent.
     fn note_tokens(&self) {
         match self.events.tokens() {
-            Some(tokens) => self.exchange.set_tokens(tokens, Certainty::Told),
-            None => {
-                let tokens = Tokens { prompt: self.prompt, completion: self.events.pieces() };
-                self.exchange.set_tokens(tokens, Certainty::Estimated);
+            Some(tokens) if self.events.is_done() => self.exchange.set_tokens(tokens, Certainty::Told),
+            told => {
+                let told = told.unwrap_or(Tokens { prompt: self.prompt, completion: 0 });
+                let completion = told.completion.max(self.events.pieces());
+                self.exchange.set_tokens(Tokens { completion, ..told }, Certainty::Estimated);
             }
         }
     }

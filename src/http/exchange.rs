@@ -41,6 +41,8 @@ pub struct Exchange {
     bytes_out: Cell<u64>,
     /// The status and code that the answer began or ended with.
     outcome: Cell<(u16, Option<&'static str>)>,
+    /// Whether the piece of a stream that is handed over next is its last.
+    ends: Cell<bool>,
     settled: Cell<bool>,
 }
 
@@ -71,6 +73,7 @@ impl Exchange {
             bytes_in: Cell::default(),
             bytes_out: Cell::default(),
             outcome: Cell::new((CLIENT_CLOSED_REQUEST, None)),
+            ends: Cell::new(false),
             settled: Cell::new(false),
         })
     }
@@ -147,6 +150,11 @@ impl Exchange {
         self.settled.set(true);
     }
 
+    /// Settles the exchange with the piece of the answer that is handed over next, which still counts.
+    pub fn settle_with_next(&self) {
+        self.ends.set(true);
+    }
+
     /// Counts the exchange and gives its permit back; what comes after counts for nothing.
     pub fn settle(&self) {
         if self.settled.replace(true) {
@@ -220,9 +228,9 @@ impl Settling {
         exchange.bytes_out.set(exchange.bytes_out.get() + bytes.len() as u64);
         if let Some(left) = &mut self.left {
             *left = left.saturating_sub(bytes.len() as u64);
-            if *left == 0 {
-                exchange.settle();
-            }
+        }
+        if self.left == Some(0) || exchange.ends.get() {
+            exchange.settle();
         }
     }
 }
