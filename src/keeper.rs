@@ -18,6 +18,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::window::{SPAN, Slice, Window};
 use crate::gate::allowance::Allowance;
 use crate::gate::keyring::Keyring;
+use crate::gate::replay;
 use crate::keys::Keys;
 use crate::meter::{Batch, Meter};
 use crate::store::usage::Step;
@@ -124,7 +125,7 @@ pub fn restore(
     for (key, seal) in store.read(store::seals::all)? {
         if let Some(entry) = keyring.get(key) {
             // A full memory refuses what comes; it loses nothing of what it holds.
-            let _ = entry.seals().accept(seal, now.steady, now.steady + max_skew * 2);
+            let _ = entry.seals().accept(seal, now.steady, now.steady + replay::memory(max_skew));
         }
     }
     Ok(())

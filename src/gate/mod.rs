@@ -7,7 +7,7 @@ mod guesses;
 pub mod keyring;
 mod permit;
 mod refusal;
-mod replay;
+pub mod replay;
 
 use std::net::IpAddr;
 use std::sync::Arc;

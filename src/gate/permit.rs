@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::allowance::Slot;
 use super::keyring::Entry;
 use super::refusal::{Refusal, Refused};
-use super::replay::NotAccepted;
+use super::replay::{self, NotAccepted};
 use crate::clock::Now;
 use crate::domain::scope::Scope;
 use crate::domain::signature::Seal;
@@ -46,8 +46,7 @@ impl Permit {
 
     /// Accepts a verified signature, which may be up to `max_skew` old or ahead, for the first and only time.
     pub fn accept_seal(&self, seal: Seal, now: Now, max_skew: Duration) -> Result<(), Refused> {
-        // Made at most `max_skew` ahead, it stays acceptable for at most twice that.
-        let until = now.steady + max_skew * 2;
+        let until = now.steady + replay::memory(max_skew);
         self.entry.seals().accept(seal, now.steady, until).map_err(|reason| {
             self.refuse(match reason {
                 NotAccepted::Replayed => Refusal::ReplayedSignature,

@@ -8,6 +8,12 @@ use crate::domain::signature::Seal;
 /// More than this many within their time are refused rather than forgotten.
 const MOST: usize = 100_000;
 
+/// How long a signature must be remembered where one may be `max_skew` old or ahead: one made ahead can be
+/// sent again until it is old, to the end of its last second.
+pub fn memory(max_skew: Duration) -> Duration {
+    max_skew * 2 + Duration::from_secs(1)
+}
+
 /// The signatures accepted of one key, each until it would be too old anyway.
 #[derive(Debug, Default)]
 pub struct Seals {

@@ -27,7 +27,7 @@ use crate::domain::network::Networks;
 use crate::domain::signature::{Signature, SignatureError};
 use crate::domain::token::Token;
 use crate::gate::keyring::Entry;
-use crate::gate::{self, Demand, Gate, Refusal};
+use crate::gate::{self, Demand, Gate, Refusal, replay};
 use crate::keeper::Keeper;
 use crate::meter::Meter;
 use crate::store::Store;
@@ -243,7 +243,7 @@ impl Incoming {
         verifier.update(body);
         let seal = verifier.finish().map_err(invalid)?;
         self.exchange.permit()?.accept_seal(seal, now, max_skew)?;
-        let expires_at = now.wall.after(max_skew * 2);
+        let expires_at = now.wall.after(replay::memory(max_skew));
         if !self.rooms.keeper.keep_seal(entry.key.id, seal, expires_at).await {
             entry.seals().forget(&seal);
             return Err(ApiError::StorageUnavailable);
