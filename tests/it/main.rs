@@ -4,4 +4,5 @@ mod harness;
 
 mod limits;
 mod openai_upstream;
+mod signing;
 mod smoke;

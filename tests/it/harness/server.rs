@@ -153,6 +153,11 @@ impl TestServer {
         self.clock.advance(Duration::from_secs(seconds));
     }
 
+    /// The server's wall clock, in unix seconds.
+    pub fn unix_time(&self) -> i64 {
+        self.shared_clock.now().wall.as_seconds()
+    }
+
     /// Usage of the last day, grouped as asked: the rows.
     pub fn usage(&self, group_by: &str) -> Vec<Value> {
         let usage = self.admin(Request::get(&format!("/admin/v1/usage?step=day&group_by={group_by}")));
