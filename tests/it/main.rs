@@ -5,4 +5,5 @@ mod harness;
 mod limits;
 mod openai_upstream;
 mod signing;
+mod access;
 mod smoke;

@@ -50,6 +50,12 @@ impl Request {
         Self::new("GET", target)
     }
 
+    /// The same request to another target.
+    pub fn retarget(mut self, target: &str) -> Self {
+        self.target = target.into();
+        self
+    }
+
     pub fn post(target: &str, body: &Value) -> Self {
         Self::new("POST", target).json(body)
     }
