@@ -617,7 +617,6 @@ fn every_error_of_the_admin_listener_has_the_one_shape() {
 }
 
 #[test]
-#[ignore = "actix answers these before mcpd sees them, with an empty body"]
 fn what_is_no_http_gets_an_error_of_the_one_shape() {
     let server = TestServer::start();
     let cases = [

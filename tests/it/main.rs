@@ -2,8 +2,8 @@
 
 mod harness;
 
+mod access;
 mod limits;
 mod openai_upstream;
 mod signing;
-mod access;
 mod smoke;
