@@ -6,4 +6,5 @@ mod access;
 mod limits;
 mod openai_upstream;
 mod signing;
+mod addresses;
 mod smoke;
