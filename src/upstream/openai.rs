@@ -137,9 +137,8 @@ impl Reader {
             self.done = true;
             return Ok(true);
         }
-        if data.starts_with(b"{\"error\"") || data.starts_with(b"{ \"error\"") {
-            let message = read_error(&data).message;
-            return Err(StreamError(message.unwrap_or_else(|| "the upstream reported an error".to_owned())));
+        if let Some(error) = stream_error(&data) {
+            return Err(error);
         }
         if !mentions_usage(&data) {
             self.events += 1;
@@ -155,6 +154,15 @@ impl Reader {
         self.events += u64::from(!only_usage);
         Ok(!only_usage || self.include_usage)
     }
+}
+
+/// Returns the error that an event tells of, wherever among its fields; most do not even have the word.
+fn stream_error(data: &[u8]) -> Option<StreamError> {
+    memmem::find(data, b"\"error\"")?;
+    let event: serde_json::Value = serde_json::from_slice(data).ok()?;
+    event.get("error").filter(|error| !error.is_null())?;
+    let message = read_error(data).message;
+    Some(StreamError(message.unwrap_or_else(|| "the upstream reported an error".to_owned())))
 }
 
 /// Tells whether there is an object named `usage`: most chunks have none, or `null`.
@@ -219,10 +227,17 @@ mod tests {
 
     #[test]
     fn an_error_within_a_stream_is_no_event() {
-        let mut reader = Reader::new(false);
-        let error =
-            reader.read(&Bytes::from_static(b"data: {\"error\": {\"message\": \"out of memory\"}}\n\n"));
-        assert_eq!(error.unwrap_err().0, "out of memory");
+        let cases = [
+            (r#"{"error": {"message": "out of memory"}}"#, Some("out of memory")),
+            (r#"{"error":"out of memory"}"#, Some("out of memory")),
+            (r#"{"id":"x","choices":[],"error":{"code":1}}"#, Some("the upstream reported an error")),
+            (r#"{"error":null,"choices":[{"finish_reason":"error"}]}"#, None),
+            (r#"{"choices":[{"delta":{"content":"\"error\": 1"}}]}"#, None),
+        ];
+        for (event, expected) in cases {
+            let read = Reader::new(false).read(&format!("data: {event}\n\n").into());
+            assert_eq!(read.err().map(|error| error.0).as_deref(), expected, "{event}");
+        }
     }
 
     #[test]
