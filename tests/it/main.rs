@@ -8,3 +8,4 @@ mod openai_upstream;
 mod signing;
 mod addresses;
 mod smoke;
+mod streams;
