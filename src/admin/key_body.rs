@@ -61,19 +61,7 @@ impl KeyBody {
         if self.enabled.is_some() {
             return Err(ApiError::field("enabled", "is not taken when a key is made: change it afterwards"));
         }
-        let blank = Settings {
-            name: parse_name(name)?,
-            enabled: true,
-            scopes: Scopes::EVERY,
-            plan: plans.default_name().to_owned(),
-            requests_per_minute: None,
-            max_concurrent: None,
-            expires_at: None,
-            allowed_ips: Networks::default(),
-            allowed_models: AllowedModels::default(),
-            metadata: Metadata::default(),
-            require_signature: false,
-        };
+        let blank = Settings::new(parse_name(name)?, Scopes::EVERY, plans.default_name());
         self.apply(blank, plans, now)
     }
 

@@ -35,7 +35,7 @@ use crate::domain::audit::Actor;
 use crate::http::error::nothing_at;
 use crate::http::request_id::{self, RequestIds};
 use crate::http::routes::{Found, Route, find};
-use crate::http::{ApiError, body, path};
+use crate::http::{ApiError, body};
 use crate::keeper::Keeper;
 use crate::keys::{Idempotency, Keys, Order};
 use crate::meter::Meter;
@@ -152,13 +152,7 @@ pub async fn serve(
         Err(_) => ApiError::Internal.respond(),
     };
     response.headers_mut().insert(HeaderName::from_static(request_id::HEADER), id.header());
-    tracing::debug!(
-        request.id = id.as_str(),
-        status = response.status().as_u16(),
-        "{} {}",
-        request.method(),
-        path::for_log(request.uri().path()),
-    );
+    crate::http::log(&request, &id, &response);
     response
 }
 

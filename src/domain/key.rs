@@ -86,6 +86,26 @@ pub struct LastUse {
     pub ip: Option<IpAddr>,
 }
 
+impl Settings {
+    /// Returns the settings of an enabled key with nothing else decided: no end, no limits of its own, from
+    /// anywhere, for all models.
+    pub fn new(name: Name, scopes: Scopes, plan: &str) -> Self {
+        Self {
+            name,
+            enabled: true,
+            scopes,
+            plan: plan.to_owned(),
+            requests_per_minute: None,
+            max_concurrent: None,
+            expires_at: None,
+            allowed_ips: Networks::default(),
+            allowed_models: AllowedModels::default(),
+            metadata: Metadata::default(),
+            require_signature: false,
+        }
+    }
+}
+
 impl Key {
     /// Returns whether the key works now.
     pub fn status(&self, now: Timestamp) -> Status {

@@ -11,4 +11,17 @@ pub mod public;
 pub mod request_id;
 pub mod routes;
 
+use actix_web::{HttpRequest, HttpResponse};
+
 pub use error::ApiError;
+
+/// Writes a line about an answer to the log; who it was for and why stands in usage and metrics.
+pub fn log<B>(request: &HttpRequest, id: &request_id::RequestId, response: &HttpResponse<B>) {
+    tracing::debug!(
+        request.id = id.as_str(),
+        status = response.status().as_u16(),
+        "{} {}",
+        request.method(),
+        path::for_log(request.uri().path()),
+    );
+}

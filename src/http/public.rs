@@ -131,13 +131,7 @@ pub async fn serve(rooms: Rc<Rooms>, request: HttpRequest, payload: Payload) -> 
             headers.insert(HeaderName::from_static("x-mcp-key-expires"), expiry);
         }
     }
-    tracing::debug!(
-        request.id = id.as_str(),
-        status = response.status().as_u16(),
-        "{} {}",
-        request.method(),
-        path::for_log(request.uri().path()),
-    );
+    super::log(&request, &id, &response);
     if !counted {
         exchange.forget();
     }

@@ -9,9 +9,6 @@ use super::{Issued, Keys, KeysError, Order, idempotency};
 use crate::clock::Clock;
 use crate::domain::digest::Digester;
 use crate::domain::key::{Name, Settings};
-use crate::domain::metadata::Metadata;
-use crate::domain::models::AllowedModels;
-use crate::domain::network::Networks;
 use crate::domain::plan::Plans;
 use crate::domain::scope::Scopes;
 use crate::domain::token::Token;
@@ -64,7 +61,9 @@ impl Keys {
             return Ok(false);
         }
         let token = Token::random(&self.random)?;
-        let key = self.new_key(default_settings(&self.plans), &token, self.clock.now().wall)?;
+        let name = Name::parse("default").expect("a plain word");
+        let settings = Settings::new(name, Scopes::EVERY, self.plans.default_name());
+        let key = self.new_key(settings, &token, self.clock.now().wall)?;
         let digest = self.keyring.digest(&token);
         let issued = Issued { key, token: Some(token) };
         let made = self.store.write(|transaction| {
@@ -100,20 +99,4 @@ fn digester(store: &Store, random: &SystemRandom) -> Result<Digester, KeysError>
         store::secrets::insert(transaction, DIGEST_SECRET, &secret).map_err(StoreError::from)?;
         Ok(Digester::new(&secret))
     })
-}
-
-fn default_settings(plans: &Plans) -> Settings {
-    Settings {
-        name: Name::parse("default").expect("a plain word"),
-        enabled: true,
-        scopes: Scopes::EVERY,
-        plan: plans.default_name().to_owned(),
-        requests_per_minute: None,
-        max_concurrent: None,
-        expires_at: None,
-        allowed_ips: Networks::default(),
-        allowed_models: AllowedModels::default(),
-        metadata: Metadata::default(),
-        require_signature: false,
-    }
 }

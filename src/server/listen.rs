@@ -29,33 +29,20 @@ const SLOWEST_HEAD: Duration = Duration::from_secs(10);
 /// How long an idle connection is kept.
 const KEPT_IDLE: Duration = Duration::from_secs(75);
 
-/// Serves plain HTTP/1.1. `make` makes what answers requests, in each worker.
-pub(super) fn tcp<M, H, F, B>(
-    builder: ServerBuilder,
-    listener: TcpListener,
-    make: M,
-) -> io::Result<ServerBuilder>
-where
-    M: Fn() -> H + Clone + Send + 'static,
-    H: Fn(HttpRequest, web::Payload) -> F + Clone + 'static,
-    F: Future<Output = HttpResponse<B>> + 'static,
-    B: MessageBody + 'static,
-{
-    let signal = builder.graceful_shutdown_signal();
-    builder.listen("tcp", listener, move || {
-        fn_service(|socket: TcpStream| async move {
-            let peer = without_delay(&socket)?;
-            Ok((Connection::new(socket), Protocol::Http1, peer))
-        })
-        .and_then(http(make(), signal.clone()))
-    })
+/// Where to listen, and what to speak there.
+pub(super) enum Listener {
+    /// Plain HTTP/1.1.
+    Tcp(TcpListener),
+    /// HTTP/1.1 and HTTP/2 over TLS.
+    Tls(TcpListener, Box<ServerConfig>),
+    /// Plain HTTP/1.1 on a Unix socket.
+    Unix(UnixListener),
 }
 
-/// Serves HTTP/1.1 and HTTP/2 over TLS.
-pub(super) fn tls<M, H, F, B>(
+/// Adds a listener to a server. `make` makes what answers requests, in each worker.
+pub(super) fn listen<M, H, F, B>(
     builder: ServerBuilder,
-    listener: TcpListener,
-    mut config: ServerConfig,
+    listener: Listener,
     make: M,
 ) -> io::Result<ServerBuilder>
 where
@@ -64,40 +51,37 @@ where
     F: Future<Output = HttpResponse<B>> + 'static,
     B: MessageBody + 'static,
 {
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let signal = builder.graceful_shutdown_signal();
-    builder.listen("tls", listener, move || {
-        Acceptor::new(config.clone())
-            .map_init_err(|never| never)
-            .map_err(TlsError::into_service_error)
-            .and_then(|socket: TlsStream<TcpStream>| async move {
-                let (tcp, session) = socket.get_ref();
-                let peer = without_delay(tcp).map_err(TlsError::Service)?;
-                let h2 = session.alpn_protocol() == Some(b"h2");
-                let protocol = if h2 { Protocol::Http2 } else { Protocol::Http1 };
-                Ok((Connection::new(socket), protocol, peer))
+    match listener {
+        Listener::Tcp(listener) => builder.listen("tcp", listener, move || {
+            fn_service(|socket: TcpStream| async move {
+                let peer = without_delay(&socket)?;
+                Ok((Connection::new(socket), Protocol::Http1, peer))
             })
-            .and_then(http(make(), signal.clone()).map_err(TlsError::Service))
-    })
-}
-
-/// Serves plain HTTP/1.1 on a Unix socket.
-pub(super) fn unix<M, H, F, B>(
-    builder: ServerBuilder,
-    listener: UnixListener,
-    make: M,
-) -> io::Result<ServerBuilder>
-where
-    M: Fn() -> H + Clone + Send + 'static,
-    H: Fn(HttpRequest, web::Payload) -> F + Clone + 'static,
-    F: Future<Output = HttpResponse<B>> + 'static,
-    B: MessageBody + 'static,
-{
-    let signal = builder.graceful_shutdown_signal();
-    builder.listen_uds("unix", listener, move || {
-        fn_service(|socket: UnixStream| async move { Ok((Connection::new(socket), Protocol::Http1, None)) })
             .and_then(http(make(), signal.clone()))
-    })
+        }),
+        Listener::Tls(listener, mut config) => {
+            config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+            builder.listen("tls", listener, move || {
+                Acceptor::new(ServerConfig::clone(&config))
+                    .map_err(TlsError::into_service_error)
+                    .and_then(|socket: TlsStream<TcpStream>| async move {
+                        let (tcp, session) = socket.get_ref();
+                        let peer = without_delay(tcp).map_err(TlsError::Service)?;
+                        let h2 = session.alpn_protocol() == Some(b"h2");
+                        let protocol = if h2 { Protocol::Http2 } else { Protocol::Http1 };
+                        Ok((Connection::new(socket), protocol, peer))
+                    })
+                    .and_then(http(make(), signal.clone()).map_err(TlsError::Service))
+            })
+        }
+        Listener::Unix(listener) => builder.listen_uds("unix", listener, move || {
+            fn_service(
+                |socket: UnixStream| async move { Ok((Connection::new(socket), Protocol::Http1, None)) },
+            )
+            .and_then(http(make(), signal.clone()))
+        }),
+    }
 }
 
 fn http<T, H, F, B>(

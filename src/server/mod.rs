@@ -35,6 +35,7 @@ use crate::store::Store;
 use crate::store::usage::Step;
 use crate::upstream::{Client, Connections, Upstreams};
 use bind::Sockets;
+use listen::{Listener, listen};
 
 /// How often upstreams that tell their models themselves are asked again.
 const REFRESH: Duration = Duration::from_secs(30);
@@ -203,11 +204,12 @@ impl Sockets {
         };
         let builder = ActixServer::build().disable_signals().shutdown_timeout(grace);
         let mut builder = builder.workers(workers.map_or(1, Into::into));
-        for listener in public {
-            builder = match &tls {
-                Some(tls) => listen::tls(builder, listener, tls.clone(), make.clone())?,
-                None => listen::tcp(builder, listener, make.clone())?,
+        for socket in public {
+            let listener = match &tls {
+                Some(tls) => Listener::Tls(socket, Box::new(tls.clone())),
+                None => Listener::Tcp(socket),
             };
+            builder = listen(builder, listener, make.clone())?;
         }
         let shared = Arc::clone(rooms);
         let make = move || {
@@ -217,8 +219,8 @@ impl Sockets {
             }
         };
         let admin_builder = ActixServer::build().disable_signals().shutdown_timeout(grace.min(5)).workers(1);
-        let admin_builder = listen::tcp(admin_builder, admin, make.clone())?;
-        let admin_builder = listen::unix(admin_builder, socket, make)?;
+        let admin_builder = listen(admin_builder, Listener::Tcp(admin), make.clone())?;
+        let admin_builder = listen(admin_builder, Listener::Unix(socket), make)?;
         Ok((builder.run(), admin_builder.run()))
     }
 }
