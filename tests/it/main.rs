@@ -3,9 +3,9 @@
 mod harness;
 
 mod access;
+mod addresses;
 mod limits;
 mod openai_upstream;
 mod signing;
-mod addresses;
 mod smoke;
 mod streams;
