@@ -7,5 +7,6 @@ mod addresses;
 mod limits;
 mod openai_upstream;
 mod signing;
+mod keys;
 mod smoke;
 mod streams;
