@@ -1,6 +1,7 @@
 //! The OpenAPI document of the admin API.
 
 use actix_web::HttpResponse;
+use actix_web::http::Method;
 use serde_json::{Value, json};
 
 use super::audit::AuditRow;
@@ -32,7 +33,8 @@ pub fn document() -> Value {
             Access::Metrics => "Needs the admin token unless `admin.open_metrics` is set.",
         };
         let operation = describe(&mut builder, route.method.as_str(), route.pattern);
-        let operation = Operation { needs: Some(needs.to_owned()), ..operation };
+        let headers = if route.method == Method::POST { IDEMPOTENCY } else { &[] };
+        let operation = Operation { needs: Some(needs.to_owned()), headers, ..operation };
         builder.add(route.method.as_str(), route.pattern, route.summary, operation);
     }
     builder.finish("mcpd admin", "The admin token, from `admin.token_file`.")
@@ -73,6 +75,8 @@ fn describe(builder: &mut Builder, method: &str, pattern: &str) -> Operation {
     }
 }
 
+const IDEMPOTENCY: &[(&str, &str)] =
+    &[("Idempotency-Key", "Makes the request safe to repeat for a day: it is done once.")];
 const KEY_QUERY: &[(&str, &str)] = &[
     PAGE,
     AFTER,

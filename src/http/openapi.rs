@@ -19,6 +19,8 @@ pub struct Operation {
     pub body: Option<Value>,
     /// Names and descriptions of its query parameters.
     pub query: &'static [(&'static str, &'static str)],
+    /// Names and descriptions of the headers that it takes besides the usual ones.
+    pub headers: &'static [(&'static str, &'static str)],
     /// The status of its good answer; 200 where nothing is said.
     pub status: Option<u16>,
     /// The schema of its good answer, and the media type.
@@ -53,10 +55,11 @@ impl Builder {
             parameters
                 .push(json!({"name": "id", "in": "path", "required": true, "schema": {"type": "string"}}));
         }
-        for (name, description) in operation.query {
+        let query = operation.query.iter().map(|parameter| ("query", parameter));
+        let headers = operation.headers.iter().map(|header| ("header", header));
+        for (place, (name, description)) in query.chain(headers) {
             let schema = json!({"type": "string"});
-            parameters
-                .push(json!({"name": name, "in": "query", "description": description, "schema": schema}));
+            parameters.push(json!({"name": name, "in": place, "description": description, "schema": schema}));
         }
         let content = |media_type: &str, schema: Value| json!({media_type: {"schema": schema}});
         let status = operation.status.unwrap_or(200).to_string();
