@@ -7,6 +7,7 @@ mod addresses;
 mod limits;
 mod openai_upstream;
 mod signing;
+mod admin;
 mod keys;
 mod smoke;
 mod streams;
