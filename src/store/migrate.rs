@@ -12,10 +12,15 @@ pub(super) const VERSION: u32 = MIGRATIONS.len() as u32;
 /// "mcpd" in ASCII: SQLite's mark for the program that a database belongs to.
 pub(super) const APPLICATION_ID: u32 = u32::from_be_bytes(*b"mcpd");
 
+/// Returns the schema of a database; 0 for a new one.
+pub(super) fn version(connection: &Connection) -> rusqlite::Result<u32> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
 /// Applies what is missing, all of it or nothing.
 pub(super) fn run(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
-    let current: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let current = version(&transaction)?;
     for migration in MIGRATIONS.iter().skip(current as usize) {
         transaction.execute_batch(migration)?;
     }

@@ -41,6 +41,9 @@ pub enum OpenError {
         /// Its schema version.
         found: u32,
     },
+    /// Its end is missing.
+    #[error("store.path: {path} is cut short; it was left as it is. Restore a backup, or name another file", path = .0.display())]
+    Cut(PathBuf),
     /// Another daemon has it open.
     #[error("store.path: {path} is in use by another mcpd: stop that one first, or name another file", path = .0.display())]
     Locked(PathBuf),
@@ -59,11 +62,13 @@ impl Store {
     pub fn check(path: &Path) -> Result<(), OpenError> {
         let unusable = |cause| OpenError::Unusable { path: path.to_owned(), cause };
         let mut header = Vec::new();
-        match File::open(path) {
-            Ok(file) => file.take(100).read_to_end(&mut header).map_err(unusable)?,
+        let file = match File::open(path) {
+            Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return check_folder(path),
             Err(error) => return Err(unusable(error)),
         };
+        let length = file.metadata().map_err(unusable)?.len();
+        file.take(100).read_to_end(&mut header).map_err(unusable)?;
         // SQLite itself takes an empty file for a new database.
         if header.is_empty() {
             return Ok(());
@@ -77,7 +82,19 @@ impl Store {
         if version > VERSION {
             return Err(OpenError::Newer { path: path.to_owned(), found: version });
         }
+        if length < expected_length(&header) && !is_unfinished(path) {
+            return Err(OpenError::Cut(path.to_owned()));
+        }
         Ok(())
+    }
+
+    /// Fails if another daemon has the database at the path open. Changes nothing.
+    pub fn check_free(path: &Path) -> Result<(), OpenError> {
+        match File::open(beside(path, ".lock")).map(|file| file.try_lock()) {
+            Ok(Err(TryLockError::WouldBlock)) => Err(OpenError::Locked(path.to_owned())),
+            // What else is wrong with it, taking the lock tells.
+            _ => Ok(()),
+        }
     }
 
     /// Opens the database, making it and its folder (mode 0700) where there is none.
@@ -85,7 +102,10 @@ impl Store {
         Self::check(path)?;
         let lock = lock(path)?;
         let broken = |cause| OpenError::Broken { path: path.to_owned(), cause };
-        prepare(path).map_err(|error| broken(error.into()))?;
+        let found = prepare(path).map_err(|error| broken(error.into()))?;
+        if found > VERSION {
+            return Err(OpenError::Newer { path: path.to_owned(), found });
+        }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let writer = pool(path, flags, 1).map_err(|error| broken(error.into()))?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -106,6 +126,25 @@ fn read_header(header: &[u8]) -> Option<(u32, u32)> {
     let word = |at: usize| header.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
     header.starts_with(b"SQLite format 3\0").then_some(())?;
     Some((word(68)?, word(60)?))
+}
+
+/// How long the header says that the file is; 0 where another program wrote it, that did not say.
+fn expected_length(header: &[u8]) -> u64 {
+    let word = |at: usize| header.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
+    let page = header.get(16..18).map_or(0, |size| match u16::from_be_bytes([size[0], size[1]]) {
+        1 => 65_536,
+        size => u64::from(size),
+    });
+    match (word(24), word(28), word(92)) {
+        (Some(changed), Some(pages), Some(valid)) if changed == valid => u64::from(pages) * page,
+        _ => 0,
+    }
+}
+
+/// Tells whether SQLite has something to bring into the file, or to take back, before it is whole.
+fn is_unfinished(path: &Path) -> bool {
+    let has = |suffix: &str| beside(path, suffix).metadata().is_ok_and(|log| log.len() > 0);
+    has("-wal") || has("-journal")
 }
 
 /// Fails early, before anything is made, if a new database could not be.
@@ -133,16 +172,22 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Makes the file, private to its owner, and applies the migrations before the pools open it.
-fn prepare(path: &Path) -> rusqlite::Result<()> {
+/// Makes the file, private to its owner, and applies the migrations before the pools open it. Returns its
+/// schema; a later one, which after a crash only the write-ahead log tells of, is left as it is.
+fn prepare(path: &Path) -> rusqlite::Result<u32> {
     let unwritable = |_| rusqlite::Error::InvalidPath(path.to_owned());
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true).mode(0o600).open(path).map_err(unwritable)?;
     let mut connection = Connection::open(path)?;
+    let found = migrate::version(&connection)?;
+    if found > VERSION {
+        return Ok(found);
+    }
     // Takes effect on a new database only, and must come before its first table.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     migrate::run(&mut connection)?;
-    connection.pragma_update(None, "journal_mode", "WAL")
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    Ok(VERSION)
 }
 
 fn pool(path: &Path, flags: OpenFlags, size: u32) -> Result<Pool, r2d2::Error> {
