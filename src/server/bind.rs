@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
@@ -34,6 +34,27 @@ pub(super) fn tcp(config: &Config) -> Result<(Vec<TcpListener>, TcpListener), St
     Ok((public.collect::<Result<_, _>>()?, bind("admin.listen", config.admin.listen)?))
 }
 
+/// Fails if there is a file in the place of the admin socket, which must stay.
+pub(super) fn check_place(config: &Config) -> Result<(), StartError> {
+    let path = &config.admin.socket;
+    match path.symlink_metadata() {
+        Ok(file) if !file.file_type().is_socket() => Err(StartError::File {
+            setting: "admin.socket",
+            path: path.clone(),
+            cause: ErrorKind::AlreadyExists.into(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Fails if somebody answers on the admin socket.
+pub(super) fn check_socket(config: &Config) -> Result<(), StartError> {
+    match UnixStream::connect(&config.admin.socket) {
+        Ok(_) => Err(unusable_socket(&config.admin.socket, ErrorKind::AddrInUse.into())),
+        Err(_) => Ok(()),
+    }
+}
+
 /// Binds the admin socket, mode 0660, in place of one that nobody answers on any more.
 pub(super) fn socket(
     config: &Config,
@@ -41,11 +62,7 @@ pub(super) fn socket(
     tls: Option<ServerConfig>,
 ) -> Result<Sockets, StartError> {
     let path = &config.admin.socket;
-    let socket = bind_socket(path).map_err(|cause| StartError::Bind {
-        setting: "admin.socket",
-        address: path.display().to_string(),
-        cause,
-    })?;
+    let socket = bind_socket(path).map_err(|cause| unusable_socket(path, cause))?;
     Ok(Sockets { public, admin, socket, tls })
 }
 
@@ -60,6 +77,10 @@ impl Sockets {
             tls: self.tls.is_some(),
         }
     }
+}
+
+fn unusable_socket(path: &Path, cause: io::Error) -> StartError {
+    StartError::Bind { setting: "admin.socket", address: path.display().to_string(), cause }
 }
 
 fn bind_socket(path: &Path) -> io::Result<UnixListener> {
@@ -77,7 +98,8 @@ fn bind_socket(path: &Path) -> io::Result<UnixListener> {
     Ok(bound)
 }
 
-/// A socket that refuses connections was left by a process that is gone.
+/// A socket that refuses connections was left by a process that is gone. So does any other file: that stays.
 fn is_abandoned(path: &Path) -> bool {
-    UnixStream::connect(path).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+    path.symlink_metadata().is_ok_and(|file| file.file_type().is_socket())
+        && UnixStream::connect(path).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
 }

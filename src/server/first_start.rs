@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use ring::rand::SecureRandom;
 use rustix::fs::{Access, access};
+use rustix::io::Errno;
 
 use super::{HandOver, StartError};
 use crate::config::Config;
@@ -18,7 +19,7 @@ use crate::keys::{Issued, Keys, Order};
 /// The key that the first start made, to be shown this once.
 pub type DefaultKey = Token;
 
-/// Fails if a folder that is needed cannot be written to, before anything is made.
+/// Fails if a folder that is needed cannot be written to, or the token not be read, before anything is made.
 pub(super) fn check_folders(config: &Config) -> Result<(), StartError> {
     for (setting, path) in
         [("admin.token_file", &config.admin.token_file), ("admin.socket", &config.admin.socket)]
@@ -26,30 +27,39 @@ pub(super) fn check_folders(config: &Config) -> Result<(), StartError> {
         let existing = path.ancestors().skip(1).find(|folder| folder.exists());
         let existing = existing.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let needed = if path.exists() { Access::EXEC_OK } else { Access::WRITE_OK | Access::EXEC_OK };
-        access(existing, needed).map_err(|cause| StartError::File {
+        let allowed = if existing.is_dir() { access(existing, needed) } else { Err(Errno::NOTDIR) };
+        allowed.map_err(|cause| StartError::File {
             setting,
             path: existing.to_owned(),
             cause: cause.into(),
         })?;
     }
-    Ok(())
+    known_token(&config.admin.token_file).map(drop)
 }
 
 /// Returns the admin token; makes it, readable for its owner alone, if there is none yet.
 pub(super) fn admin_token(path: &Path, random: &dyn SecureRandom) -> Result<String, StartError> {
-    let file_error = |cause| StartError::File { setting: "admin.token_file", path: path.to_owned(), cause };
+    if let Some(token) = known_token(path)? {
+        return Ok(token);
+    }
+    let token: [u8; 43] = alphabet::random(random).map_err(|_| StartError::Randomness)?;
+    let token = alphabet::as_str(&token).to_owned();
+    write_secret(path, &token).map_err(|cause| token_error(path, cause))?;
+    tracing::info!("made the admin token: it is in {}", path.display());
+    Ok(token)
+}
+
+fn known_token(path: &Path) -> Result<Option<String>, StartError> {
     match fs::read_to_string(path) {
         Ok(text) if text.trim().is_empty() => Err(StartError::EmptyToken(path.to_owned())),
-        Ok(text) => Ok(text.trim().to_owned()),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let token: [u8; 43] = alphabet::random(random).map_err(|_| StartError::Randomness)?;
-            let token = alphabet::as_str(&token).to_owned();
-            write_secret(path, &token).map_err(file_error)?;
-            tracing::info!("made the admin token: it is in {}", path.display());
-            Ok(token)
-        }
-        Err(error) => Err(file_error(error)),
+        Ok(text) => Ok(Some(text.trim().to_owned())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(token_error(path, error)),
     }
+}
+
+fn token_error(path: &Path, cause: io::Error) -> StartError {
+    StartError::File { setting: "admin.token_file", path: path.to_owned(), cause }
 }
 
 /// Makes the default key if no key was ever made; returns it if the caller is to show it.

@@ -79,6 +79,8 @@ impl Server {
     /// Starts everything but the answering. What can be checked is checked before anything is made.
     pub fn start(config: Config, clock: Clock, hand_over: HandOver) -> Result<Self, StartError> {
         let Checked { upstreams, connections, tls } = Checked::new(&config, &clock)?;
+        Store::check_free(&config.store.path)?;
+        bind::check_socket(&config)?;
         let tcp = bind::tcp(&config)?;
         let store = Arc::new(Store::open(&config.store.path)?);
         let random = SystemRandom::new();
@@ -183,6 +185,7 @@ impl Checked {
     fn new(config: &Config, clock: &Clock) -> Result<Self, StartError> {
         Store::check(&config.store.path)?;
         first_start::check_folders(config)?;
+        bind::check_place(config)?;
         let upstreams = Arc::new(Upstreams::new(&config.upstreams, clock.clone())?);
         let connections = Connections::new(upstreams.servers())?;
         let tls = config.server.tls.as_ref().map(tls::load).transpose()?;
