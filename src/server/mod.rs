@@ -11,10 +11,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
-use std::thread::JoinHandle;
+use std::thread;
 use std::time::Duration;
 
 use actix_server::{Server as ActixServer, ServerHandle};
+use actix_web::rt::task::JoinHandle;
 use actix_web::{HttpRequest, web};
 use ring::rand::SystemRandom;
 
@@ -45,7 +46,7 @@ pub struct Server {
     config: Config,
     rooms: Arc<Shared>,
     sockets: Sockets,
-    keeper_thread: JoinHandle<()>,
+    keeper_thread: thread::JoinHandle<()>,
     /// The key that was made at this first start, if it is the caller's to show.
     pub default_key: Option<DefaultKey>,
 }
@@ -154,11 +155,7 @@ impl Server {
         tracing::info!("stopping: requests in flight have {:?} to end", config.server.shutdown_grace);
         rooms.stopping.store(true, Ordering::Relaxed);
         refreshing.abort();
-        stop_servers(&handles, stop()).await;
-        for server in servers {
-            // A worker that panicked has logged so; the others were stopped all the same.
-            let _ = server.await;
-        }
+        stop_servers(&handles, servers, stop()).await;
         rooms.admin.keeper.stop();
         let written = web::block(move || keeper_thread.join()).await;
         if let Err(error) = rooms.admin.store.checkpoint() {
@@ -256,20 +253,25 @@ impl Shared {
     }
 }
 
-async fn stop_servers(handles: &[ServerHandle; 2], again: impl Future<Output = ()>) {
+async fn stop_servers(
+    handles: &[ServerHandle; 2],
+    servers: [JoinHandle<std::io::Result<()>>; 2],
+    again: impl Future<Output = ()>,
+) {
     let [public, admin] = handles;
-    // The admin API goes on until the last stream has ended: it tells what is still running.
+    let [public_server, admin_server] = servers;
     let graceful = async {
+        // The admin API goes on until the last stream has ended: it tells what is still running. A worker
+        // that panicked has logged so; the others were stopped all the same.
         public.stop(true).await;
+        let _ = public_server.await;
         admin.stop(true).await;
+        let _ = admin_server.await;
     };
     tokio::select! {
         () = graceful => {}
-        () = again => {
-            tracing::warn!("stopping at once");
-            public.stop(false).await;
-            admin.stop(false).await;
-        }
+        // A server that is stopping hears of nothing else: it ends with the process.
+        () = again => tracing::warn!("stopping at once"),
     }
 }
 
