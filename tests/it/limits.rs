@@ -575,7 +575,7 @@ fn check_headers(name: &str, headers: &[(String, String)]) -> (i64, i64, i64) {
 fn every_answer_to_a_live_key_tells_its_limit() {
     let server = TestServer::start();
     let (key, made) = server.key(json!({"requests_per_minute": 5}));
-    let mut check = |name: &str, request: Request, status: u16, left: i64| {
+    let check = |name: &str, request: Request, status: u16, left: i64| {
         let stream = request.bearer(&key).open(server.public);
         assert_eq!(stream.status, status, "{name}");
         let (q, r, _) = check_headers(name, &stream.headers);

@@ -11,3 +11,4 @@ mod admin;
 mod keys;
 mod smoke;
 mod streams;
+mod startup;

@@ -302,7 +302,9 @@ fn a_kill_forgets_no_signature() {
     let key = binary.default_key();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs().cast_signed();
     let requests = [signed(&key, now, CHAT.as_bytes()), signed(&key, now + 299, CHAT.as_bytes())];
-    requests.clone().map(|request| binary.call(&key, request).expect(200));
+    for request in requests.clone() {
+        binary.call(&key, request).expect(200);
+    }
     // The answer is there, so the signature is on the disk.
     let binary = Binary::start_in(binary.end("KILL"));
     for request in requests {

@@ -62,9 +62,8 @@ impl Binary {
                 let rest = log.split(mark).nth(1)?;
                 rest.split_whitespace().next()?.parse().ok()
             };
-            if let (Some(public), Some(admin)) =
-                (address("listening on http://"), address("admin API on http://"))
-            {
+            let public = address("listening on http://").or_else(|| address("listening on https://"));
+            if let (Some(public), Some(admin)) = (public, address("admin API on http://")) {
                 (self.public, self.admin) = (public, admin);
                 return;
             }
@@ -106,6 +105,18 @@ impl Binary {
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status();
         assert!(status.unwrap().success());
+    }
+
+    /// Waits until it has ended by itself; returns its exit status and its folder, for another start.
+    pub fn wait(mut self) -> (Option<i32>, Folder) {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return (status.code(), std::mem::replace(&mut self.folder, Folder::new()));
+            }
+            assert!(start.elapsed() < Duration::from_secs(10), "it goes on: {}", self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Ends it with a signal; returns its folder, for another start.
