@@ -207,9 +207,10 @@ impl Translation {
     fn read(&mut self, events: &[u8]) -> Result<Bytes, UpstreamError> {
         let mut translated = Vec::new();
         for data in sse::events(events).filter_map(sse::data) {
-            self.events += 1;
+            let before = translated.len();
             match self.translator.event(&data, &mut translated) {
-                Ok(Progress::More) => {}
+                // Most of the frame around an answer has no chunk of its own.
+                Ok(Progress::More) => self.events += u64::from(translated.len() > before),
                 Ok(Progress::Done) => self.done = true,
                 Err(StreamFailure::Upstream { message, .. }) => {
                     return Err(UpstreamError::FailedSaying(message));
