@@ -5,6 +5,8 @@ mod harness;
 mod access;
 mod addresses;
 mod limits;
+mod anthropic_upstream;
+mod failover;
 mod openai_upstream;
 mod signing;
 mod admin;

@@ -35,7 +35,15 @@ impl FakeUpstream {
     /// Answers each request with what the script writes to the connection, then closes it unless the script
     /// says to go on by returning true.
     pub fn start(script: impl Fn(&Seen, &mut TcpStream) -> bool + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), script)
+    }
+
+    /// Does the same at an address, where nobody was before.
+    pub fn start_at(
+        address: SocketAddr,
+        script: impl Fn(&Seen, &mut TcpStream) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let (script, notes) = (Arc::new(script), Arc::clone(&seen));
