@@ -14,3 +14,4 @@ mod keys;
 mod smoke;
 mod streams;
 mod startup;
+mod usage;

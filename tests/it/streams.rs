@@ -219,6 +219,32 @@ fn a_stream_may_last_longer_than_a_silence_may() {
 }
 
 #[test]
+fn a_client_that_reads_slowly_is_not_taken_for_a_silent_upstream() {
+    const EVENTS: usize = 400;
+    let event = format!("{{\"choices\":[\"{}\"]}}", "x".repeat(64 * 1024));
+    let length = event.len() + "data: \n\n".len();
+    let (server, _upstream) = serving(move |_, connection| {
+        begin_stream(connection);
+        for _ in 0..EVENTS {
+            send_event(connection, &event);
+        }
+        send_event(connection, "[DONE]");
+        end_stream(connection);
+        true
+    });
+    let (key, _) = server.key(json!({}));
+    let stream = open(&server, &key, &json!({}));
+    // More than all the buffers on the way hold, so that the upstream has to wait too.
+    std::thread::sleep(Duration::from_millis(500));
+    server.pass(31);
+    std::thread::sleep(Duration::from_millis(500));
+    let answer = stream.finish();
+    let end = String::from_utf8_lossy(&answer.body[answer.body.len() - 100..]).into_owned();
+    assert!(end.ends_with("data: [DONE]\n\n"), "{end}");
+    assert_eq!(answer.body.len(), EVENTS * length + "data: [DONE]\n\n".len());
+}
+
+#[test]
 fn an_answer_that_is_no_stream_where_one_was_asked_for_is_an_upstream_error() {
     let (server, _upstream) = serving(|_, connection| {
         write_json(connection, 200, &json!({"choices": []}));
