@@ -137,6 +137,8 @@ struct Writer {
     unkept: Vec<Arc<Allowance>>,
     last_windows: Instant,
     last_pruning: Option<Instant>,
+    /// Whether the last attempt failed.
+    failing: bool,
 }
 
 /// What a batch has to do.
@@ -149,7 +151,7 @@ struct Work {
 
 impl Writer {
     fn new(rooms: Rooms) -> Self {
-        Self { rooms, unkept: Vec::new(), last_windows: Instant::now(), last_pruning: None }
+        Self { rooms, unkept: Vec::new(), last_windows: Instant::now(), last_pruning: None, failing: false }
     }
 
     fn run(mut self, jobs: &Receiver<Job>) {
@@ -191,9 +193,15 @@ impl Writer {
         if work.is_anything()
             && let Err(error) = self.rooms.store.write(|transaction| self.write(transaction, &work))
         {
-            tracing::error!("cannot write usage and limits, trying again: {error}");
+            // Once, not with every attempt: the log may be on the same full disk.
+            if !std::mem::replace(&mut self.failing, true) {
+                tracing::error!("cannot write usage and limits, trying again until it works: {error}");
+            }
             self.rooms.meter.put_back(work.usage);
             return;
+        }
+        if work.is_anything() && std::mem::take(&mut self.failing) {
+            tracing::info!("usage and limits are being written again");
         }
         if work.windows {
             self.unkept.clear();

@@ -103,7 +103,7 @@ impl KeyBody {
         settings.plan = self.plan.unwrap_or(settings.plan);
         plans
             .limit(&settings.plan, settings.requests_per_minute)
-            .map_err(|error| ApiError::field("plan", format_args!("cannot be had: {error}")))?;
+            .map_err(|error| ApiError::Unprocessable(format!("`plan`: {error}")))?;
         settings.require_signature = self.require_signature.unwrap_or(settings.require_signature);
         settings.enabled = self.enabled.unwrap_or(settings.enabled);
         Ok(settings)

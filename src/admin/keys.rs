@@ -46,7 +46,6 @@ pub(super) async fn create(call: Call) -> Result<HttpResponse, ApiError> {
     let order = call.order()?;
     let settings = call.json::<KeyBody>()?.create(call.rooms.keys.plans(), call.now())?;
     let issued = call.block(move |rooms| rooms.keys.issue(settings, order)).await?;
-    tracing::info!(key.id = %issued.key.id, "created key `{}`", issued.key.settings.name.as_str());
     Ok(call.issued(&issued))
 }
 
@@ -61,7 +60,7 @@ pub(super) async fn list(call: Call) -> Result<HttpResponse, ApiError> {
         now: call.now(),
         limit: limit + 1,
     };
-    call.flush().await?;
+    call.flush().await;
     let rows = call.block(move |rooms| rooms.store.read(|db| store::keys::list(db, &filter))).await?;
     let (plans, now) = (call.rooms.keys.plans(), call.now());
     let views = rows.iter().map(|(key, last_use)| KeyView::new(key, *last_use, plans, now)).collect();
@@ -79,12 +78,10 @@ pub(super) async fn change(call: Call) -> Result<HttpResponse, ApiError> {
     let id = call.key_id()?;
     let body: KeyBody = call.json()?;
     let (actor, now) = (call.actor, call.now());
-    let key = call
-        .block(move |rooms| {
-            rooms.keys.change(id, actor, |settings| body.apply(settings, rooms.keys.plans(), now))
-        })
-        .await?;
-    tracing::info!(key.id = %id, "changed key `{}`", key.settings.name.as_str());
+    call.block(move |rooms| {
+        rooms.keys.change(id, actor, |settings| body.apply(settings, rooms.keys.plans(), now))
+    })
+    .await?;
     call.shown(id).await
 }
 
@@ -93,7 +90,6 @@ pub(super) async fn delete(call: Call) -> Result<HttpResponse, ApiError> {
     let id = call.key_id()?;
     let actor = call.actor;
     call.block(move |rooms| rooms.keys.delete(id, actor)).await?;
-    tracing::info!(key.id = %id, "deleted key");
     Ok(HttpResponse::Ok().json(json!({"id": id.to_string(), "object": "key", "deleted": true})))
 }
 
@@ -102,8 +98,7 @@ pub(super) async fn revoke(call: Call) -> Result<HttpResponse, ApiError> {
     let id = call.key_id()?;
     let order = call.order()?;
     call.json::<Nothing>()?;
-    let key = call.block(move |rooms| rooms.keys.revoke(id, order)).await?;
-    tracing::info!(key.id = %id, "revoked key `{}`", key.settings.name.as_str());
+    call.block(move |rooms| rooms.keys.revoke(id, order)).await?;
     call.shown(id).await
 }
 
@@ -119,7 +114,6 @@ pub(super) async fn rotate(call: Call) -> Result<HttpResponse, ApiError> {
             .flatten(),
     };
     let issued = call.block(move |rooms| rooms.keys.rotate(id, rotation, order)).await?;
-    tracing::info!(key.id = %id, key.new = %issued.key.id, "rotated key `{}`", issued.key.settings.name.as_str());
     Ok(call.issued(&issued))
 }
 
@@ -143,7 +137,7 @@ impl Call {
     }
 
     async fn shown(&self, id: KeyId) -> Result<HttpResponse, ApiError> {
-        self.flush().await?;
+        self.flush().await;
         let found = self.block(move |rooms| rooms.store.read(|db| store::keys::find(db, id))).await?;
         let (key, last_use) = found.ok_or(ApiError::NotFound("There is no key with this id".into()))?;
         Ok(HttpResponse::Ok().json(KeyView::new(&key, last_use, self.rooms.keys.plans(), self.now())))

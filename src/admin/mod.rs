@@ -26,6 +26,7 @@ use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::FutureExt as _;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 pub use guard::{AdminToken, Peer};
 pub use openapi::document;
@@ -183,8 +184,12 @@ async fn answer(
 impl Call {
     /// Returns the body's JSON object; an empty body counts as an empty object.
     fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
-        let body: &[u8] = if self.body.is_empty() { b"{}" } else { &self.body };
         body::check_json(self.request.headers())?;
+        let body: &[u8] = if self.body.is_empty() { b"{}" } else { &self.body };
+        // A list would be read as the fields in their order.
+        if serde_json::from_slice::<&RawValue>(body).is_ok_and(|value| !value.get().starts_with('{')) {
+            return Err(ApiError::Unprocessable("the body must be a JSON object".to_owned()));
+        }
         let mut json = serde_json::Deserializer::from_slice(body);
         let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             let path = error.path().to_string();
@@ -192,7 +197,7 @@ impl Call {
             if !error.is_data() {
                 return ApiError::InvalidJson(format!("the body is not valid JSON: {error}"));
             }
-            let text = crate::domain::token::redact(&error.to_string()).into_owned();
+            let text = crate::domain::token::redact(&error.to_string()).replace("u32", "a whole number");
             let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text).to_owned();
             // An unknown field is named in the text, and has no path of its own.
             if path == "." || text.contains("unknown field") {
@@ -248,8 +253,9 @@ impl Call {
         }
     }
 
-    /// Writes out what was counted, so that what is asked for next includes it.
-    async fn flush(&self) -> Result<(), ApiError> {
-        if self.rooms.keeper.flush().await { Ok(()) } else { Err(ApiError::StorageUnavailable) }
+    /// Writes out what was counted, so that what is asked for next includes it. A full disk keeps it from being
+    /// written, but not from being counted, nor the rest from being told.
+    async fn flush(&self) {
+        let _ = self.rooms.keeper.flush().await;
     }
 }

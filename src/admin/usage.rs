@@ -86,7 +86,7 @@ pub(super) async fn show(call: Call) -> Result<HttpResponse, ApiError> {
     let asked: UsageQuery = call.query()?;
     let query = parse(&asked, call.rooms.clock.now().wall)?;
     let (from, to, step, groups) = (query.from, query.to, query.step, query.groups.clone());
-    call.flush().await?;
+    call.flush().await;
     let rows = call.block(move |rooms| rooms.store.read(|db| store::usage::sum(db, &query))).await?;
     let (mut total, mut errors) = (Figures::default(), 0);
     for row in &rows {
@@ -173,7 +173,9 @@ impl RowView {
 
 impl FiguresView {
     fn new(figures: &Figures, errors: u64) -> Self {
-        let millis = |duration: Duration| duration.as_secs_f64() * 1_000.0;
+        // To the microsecond: more would be dust.
+        let round = |millis: f64| (millis * 1_000.0).round() / 1_000.0;
+        let millis = |duration: Duration| round(duration.as_secs_f64() * 1_000.0);
         let requests = figures.requests.max(1) as f64;
         // A bucket's upper edge may lie beyond what was ever seen.
         let percentile = |share| millis(figures.latencies.percentile(share).min(figures.latency_max));
@@ -182,7 +184,7 @@ impl FiguresView {
             errors,
             error_rate: errors as f64 / requests,
             latency_ms: LatencyView {
-                mean: millis(figures.latency_sum) / requests,
+                mean: round(millis(figures.latency_sum) / requests),
                 max: millis(figures.latency_max),
                 p50: percentile(0.50),
                 p95: percentile(0.95),

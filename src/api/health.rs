@@ -17,13 +17,13 @@ pub(super) async fn live(_: Call) -> Result<HttpResponse, ApiError> {
 /// Answers 200 while the database can be read and the server is not stopping.
 pub(super) async fn ready(call: Call) -> Result<HttpResponse, ApiError> {
     if call.rooms.stopping.load(Ordering::Relaxed) {
-        return Err(ApiError::StorageUnavailable);
+        return Err(ApiError::Stopping);
     }
     let store = std::sync::Arc::clone(&call.rooms.store);
     let readable = web::block(move || store.read(|db| db.query_row("SELECT 1", [], |_| Ok(())))).await;
     match readable {
         Ok(Ok(())) => Ok(super::json(&json!({"status": "ready"}))),
         Ok(Err(error)) => Err(error.into()),
-        Err(_) => Err(ApiError::StorageUnavailable),
+        Err(_) => Err(ApiError::Stopping),
     }
 }

@@ -15,7 +15,7 @@ pub use openapi::document;
 
 use crate::domain::scope::Scope;
 use crate::gate::Demand;
-use crate::http::public::{Access, PublicRoute};
+use crate::http::public::{Access, Handler, PublicRoute};
 use crate::http::routes::Route;
 
 /// Every route of the public listener, and what it asks of its caller.
@@ -40,6 +40,8 @@ pub static ROUTES: &[PublicRoute] = &[
     get("/readyz", Access::Open, "Tells whether requests can be answered", |call| {
         Box::pin(health::ready(call))
     }),
+    head("/healthz", "Tells that the process is alive", |call| Box::pin(health::live(call))),
+    head("/readyz", "Tells whether requests can be answered", |call| Box::pin(health::ready(call))),
     get("/openapi.json", Access::Open, "This document", |call| Box::pin(openapi::show(call))),
 ];
 
@@ -47,21 +49,16 @@ const fn needs(scope: Scope) -> Access {
     Access::Key(Demand::Scope(scope))
 }
 
-const fn get(
-    pattern: &'static str,
-    access: Access,
-    summary: &'static str,
-    handler: crate::http::public::Handler,
-) -> PublicRoute {
+const fn get(pattern: &'static str, access: Access, summary: &'static str, handler: Handler) -> PublicRoute {
     Route { method: Method::GET, pattern, slashes: false, access, summary, handler }
 }
 
-const fn post(
-    pattern: &'static str,
-    scope: Scope,
-    summary: &'static str,
-    handler: crate::http::public::Handler,
-) -> PublicRoute {
+/// What watches a server often asks for the head alone.
+const fn head(pattern: &'static str, summary: &'static str, handler: Handler) -> PublicRoute {
+    Route { method: Method::HEAD, pattern, slashes: false, access: Access::Open, summary, handler }
+}
+
+const fn post(pattern: &'static str, scope: Scope, summary: &'static str, handler: Handler) -> PublicRoute {
     Route { method: Method::POST, pattern, slashes: false, access: needs(scope), summary, handler }
 }
 
@@ -77,7 +74,7 @@ mod tests {
     fn every_route_but_the_open_ones_asks_for_a_key() {
         let open: Vec<&str> =
             ROUTES.iter().filter(|route| route.access == Access::Open).map(|route| route.pattern).collect();
-        assert_eq!(open, ["/healthz", "/readyz", "/openapi.json"]);
+        assert_eq!(open, ["/healthz", "/readyz", "/healthz", "/readyz", "/openapi.json"]);
     }
 
     #[test]

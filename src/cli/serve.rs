@@ -34,23 +34,29 @@ fn show(token: &Token, server: &Server) {
     let scheme = if listeners.tls { "https" } else { "http" };
     let address = listeners.public.first().map(ToString::to_string).unwrap_or_default();
     let token = token.expose();
+    let model = server.some_model().unwrap_or_else(|| "NAME-A-MODEL".to_owned());
     super::answer(&format!(
         "\nYour default key, which may do everything. It is not shown again:\n\n    {token}\n\nTry it:\n\n    \
          curl {scheme}://{address}/v1/chat/completions \\\n      -H 'Authorization: Bearer {token}' \\\n      \
          -H 'Content-Type: application/json' \\\n      \
-         -d '{{\"model\": \"echo\", \"messages\": [{{\"role\": \"user\", \"content\": \"Hello\"}}]}}'\n"
+         -d '{{\"model\": \"{model}\", \"messages\": [{{\"role\": \"user\", \"content\": \"Hello\"}}]}}'\n"
     ));
 }
 
 async fn stopped() {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
     else {
         tracing::error!("cannot listen for signals: stop the server by its process id");
         return std::future::pending().await;
     };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return,
+            _ = interrupt.recv() => return,
+            _ = hangup.recv() => {
+                tracing::warn!("SIGHUP changes nothing: the configuration is read at start, so restart to apply it");
+            }
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! How long requests took: counts in buckets that grow with the value, for percentiles within 12 %.
+//! How long requests took: counts in buckets that grow with the value, for percentiles at most a quarter too high.
 
 use std::time::Duration;
 

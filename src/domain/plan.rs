@@ -17,7 +17,7 @@ pub struct Plans {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
     /// No such plan.
-    #[error("unknown plan `{name}`; the plans are {known}")]
+    #[error("there is no plan `{name}`; the plans are {known}")]
     Unknown {
         /// The name as it was given.
         name: String,
@@ -25,7 +25,7 @@ pub enum PlanError {
         known: String,
     },
     /// The plan sets no limit of its own and neither does the key.
-    #[error("plan `{0}` sets no limit of its own: give the key `requests_per_minute`")]
+    #[error("`{0}` sets no limit of its own: give the key `requests_per_minute`")]
     NeedsOwnLimit(String),
 }
 

@@ -99,8 +99,8 @@ fn with_body(answer: &[u8]) -> Option<Bytes> {
         ),
         _ => return None,
     };
-    if memchr::memmem::find(answer, request_id::HEADER.as_bytes()).is_some() || !answer.ends_with(b"\r\n\r\n")
-    {
+    let has = |text: &str| memchr::memmem::find(answer, text.as_bytes()).is_some();
+    if has(request_id::HEADER) || !has("content-length: 0\r\n") || !answer.ends_with(b"\r\n\r\n") {
         return None;
     }
     let error = json!({"code": code, "message": message, "type": "invalid_request_error"});

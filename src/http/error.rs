@@ -46,8 +46,10 @@ pub enum ApiError {
     ForbiddenOrigin,
     /// The upstream has no answer.
     Upstream(UpstreamError),
-    /// The database cannot be used, or the server is stopping.
+    /// The database cannot be used.
     StorageUnavailable,
+    /// The server is stopping.
+    Stopping,
     /// A bug; its cause is in the log.
     Internal,
 }
@@ -133,6 +135,7 @@ impl ApiError {
             Self::ForbiddenOrigin          => (S::FORBIDDEN, PERMISSION, "forbidden_origin"),
             Self::Upstream(error)          => upstream_parts(error),
             Self::StorageUnavailable       => (S::SERVICE_UNAVAILABLE, API, "storage_unavailable"),
+            Self::Stopping                 => (S::SERVICE_UNAVAILABLE, API, "shutting_down"),
             Self::Internal                 => (S::INTERNAL_SERVER_ERROR, API, "internal_error"),
         }
     }
@@ -159,6 +162,7 @@ impl ApiError {
             Self::ForbiddenOrigin => "The admin API may not be called from another site's page".into(),
             Self::Upstream(error) => upstream_message(error),
             Self::StorageUnavailable => "The server cannot store anything just now: try again".into(),
+            Self::Stopping => "The server is stopping: try again in a moment".into(),
             Self::Internal => "The server failed; its log says why".into(),
         }
     }

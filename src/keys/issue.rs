@@ -29,6 +29,7 @@ impl Keys {
         }
         self.keyring.put(key.clone(), digest, self.limit(&key));
         self.remember(&key, &token, order);
+        tracing::info!(key.id = %key.id, "created key `{}`", key.settings.name.as_str());
         Ok(Issued { key, token: Some(token) })
     }
 

@@ -77,6 +77,7 @@ impl Keys {
             self.note(transaction, actor, "key.update", Some(&entry.key), Some(&key))
         })?;
         self.put(key.clone(), &entry);
+        tracing::info!(key.id = %id, "changed key `{}`", key.settings.name.as_str());
         Ok(key)
     }
 
@@ -95,7 +96,11 @@ impl Keys {
             idempotency::note(transaction, order.idempotency, id, now)?;
             self.note(transaction, order.actor, "key.revoke", Some(&entry.key), Some(&key))
         })?;
-        self.put(key.clone(), &entry);
+        if key != entry.key {
+            self.put(key.clone(), &entry);
+            self.recent.forget(id);
+            tracing::info!(key.id = %id, "revoked key `{}`", key.settings.name.as_str());
+        }
         Ok(key)
     }
 
@@ -109,6 +114,7 @@ impl Keys {
         })?;
         self.keyring.remove(id);
         self.recent.forget(id);
+        tracing::info!(key.id = %id, "deleted key `{}`", entry.key.settings.name.as_str());
         Ok(())
     }
 

@@ -49,6 +49,7 @@ impl Keys {
         self.put(old, &entry);
         self.keyring.put(new.clone(), digest, self.limit(&new));
         self.remember(&new, &token, order);
+        tracing::info!(key.id = %id, key.new = %new.id, "rotated key `{}`", new.settings.name.as_str());
         Ok(Issued { key: new, token: Some(token) })
     }
 }

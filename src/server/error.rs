@@ -43,7 +43,7 @@ pub enum StartError {
     #[error("admin.token_file: {path} is empty: delete it, and the next start makes a new token", path = .0.display())]
     EmptyToken(PathBuf),
     /// A certificate or its key cannot be used.
-    #[error("{setting}: {path}: {reason}", path = path.display())]
+    #[error("{setting}: cannot use {path}: {reason}", path = path.display())]
     Tls {
         /// The setting that names the file.
         setting: &'static str,

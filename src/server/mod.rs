@@ -137,6 +137,11 @@ impl Server {
         &self.rooms.admin.listeners
     }
 
+    /// Returns a model that can be asked for, if one is known already.
+    pub fn some_model(&self) -> Option<String> {
+        self.rooms.admin.upstreams.catalog().models().first().map(|model| (*model).to_owned())
+    }
+
     /// Answers requests until `stop` is ready, then lets those in flight end within the grace period. A
     /// second `stop`, as a second signal brings it, ends them at once.
     pub fn run<S: Future<Output = ()>>(self, stop: impl Fn() -> S) -> Result<(), StartError> {
@@ -194,7 +199,7 @@ impl Sockets {
     fn serve(self, config: &Config, rooms: &Arc<Shared>) -> std::io::Result<(ActixServer, ActixServer)> {
         let Self { public, admin, socket, tls } = self;
         let grace = config.server.shutdown_grace.as_secs();
-        let workers = config.server.workers.or(std::thread::available_parallelism().ok());
+        let workers = config.server.workers.or(thread::available_parallelism().ok());
         let (settings, shared) = (config.clone(), Arc::clone(rooms));
         let make = move || {
             let rooms = Rc::new(shared.public(&settings));

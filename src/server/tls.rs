@@ -15,11 +15,12 @@ pub(super) fn load(files: &Tls) -> Result<ServerConfig, StartError> {
         |reason: String| StartError::Tls { setting: "server.tls.key", path: files.key.clone(), reason };
     let chain: Vec<_> = CertificateDer::pem_file_iter(&files.cert)
         .and_then(Iterator::collect)
-        .map_err(|error| cert_error(error.to_string()))?;
+        .map_err(|error| cert_error(format!("{error}; check the path, and that mcpd may read it")))?;
     if chain.is_empty() {
         return Err(cert_error("holds no certificate in PEM".to_owned()));
     }
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| key_error(error.to_string()))?;
+    let key = PrivateKeyDer::from_pem_file(&files.key)
+        .map_err(|error| key_error(format!("{error}; check the path, and that mcpd may read it")))?;
     ServerConfig::builder()
         .with_no_client_auth()
         .with_single_cert(chain, key)

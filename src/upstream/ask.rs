@@ -52,6 +52,9 @@ pub enum InvalidAsk {
 impl Ask {
     /// Returns what the body asks for.
     pub fn parse(shape: Shape, body: Bytes) -> Result<Self, InvalidAsk> {
+        if body.is_empty() {
+            return Err(InvalidAsk::Json("it is empty".to_owned()));
+        }
         let text = std::str::from_utf8(&body).map_err(|error| InvalidAsk::Json(error.to_string()))?;
         let fields: Fields<'_> = serde_json::from_str(text).map_err(|error| invalid(&error))?;
         let model = fields.model.ok_or_else(|| missing("model", "name one of GET /v1/models"))?;
@@ -225,10 +228,12 @@ fn missing(field: &str, remedy: &str) -> InvalidAsk {
 
 fn invalid(error: &serde_json::Error) -> InvalidAsk {
     if error.is_data() {
-        // serde ends with the place, which says little about a field by name.
         let text = error.to_string();
-        let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
-        InvalidAsk::Field(text.replace("invalid type: ", "the body is of the wrong type: "))
+        if text.starts_with("invalid type") {
+            return InvalidAsk::Field("the body must be a JSON object".to_owned());
+        }
+        // serde ends with the place, which says little about a field by name.
+        InvalidAsk::Field(text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text).to_owned())
     } else {
         InvalidAsk::Json(error.to_string())
     }

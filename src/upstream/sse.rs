@@ -161,7 +161,7 @@ mod tests {
             end in prop_oneof![Just("\n"), Just("\r\n")],
             cuts in proptest::collection::vec(1..9_usize, 1..200),
         ) {
-            let whole: String = texts.iter().map(|text| format!("data: {text}{end}{end}")).collect();
+            let whole = texts.iter().fold(String::new(), |whole, text| whole + "data: " + text + end + end);
             let mut rest = Bytes::from(whole.clone().into_bytes());
             let (mut splitter, mut passed, mut cuts) = (Splitter::default(), Vec::new(), cuts.into_iter().cycle());
             while !rest.is_empty() {

@@ -1,17 +1,19 @@
 //! Integration tests over real sockets, against the server in this process or the binary itself.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod harness;
 
 mod access;
 mod addresses;
-mod limits;
+mod admin;
 mod anthropic_upstream;
 mod failover;
+mod keys;
+mod limits;
 mod openai_upstream;
 mod signing;
-mod admin;
-mod keys;
 mod smoke;
-mod streams;
 mod startup;
+mod streams;
 mod usage;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -79,14 +80,16 @@ impl TestServer {
         let (public, admin) = (server.listeners().public[0], server.listeners().admin);
         let (stop, stopped) = watch::channel(false);
         let thread = std::thread::spawn(move || {
+            let waits = AtomicUsize::new(0);
             let stop = || {
                 let mut stopped = stopped.clone();
-                // The second wait, for a second signal, never ends.
+                let first = waits.fetch_add(1, Ordering::Relaxed) == 0;
                 async move {
-                    if *stopped.borrow() {
+                    if !first {
+                        // The second signal never comes.
                         std::future::pending::<()>().await;
                     }
-                    let _ = stopped.changed().await;
+                    let _ = stopped.wait_for(|stopped| *stopped).await;
                 }
             };
             server.run(stop).unwrap();
