@@ -76,14 +76,24 @@ impl Relay {
         }
     }
 
-    fn look(&mut self, cx: &mut Context<'_>) -> Result<(), ApiError> {
+    /// Polls the events, the key being looked at first every now and then, and the upstream where it has
+    /// nothing to say: while a slow client held the events back, it had no chance to.
+    fn poll_events(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ApiError>>> {
+        let mut is_time = false;
         while self.look.as_mut().poll_tick(cx).is_ready() {
-            if self.exchange.is_over() {
-                return Err(gate_over());
-            }
-            self.events.check_silence()?;
+            is_time = true;
         }
-        Ok(())
+        if is_time && self.exchange.is_over() {
+            return Poll::Ready(Some(Err(gate_over())));
+        }
+        let next = Pin::new(&mut self.events).poll_next(cx).map_err(ApiError::from);
+        if is_time
+            && next.is_pending()
+            && let Err(error) = self.events.check_silence()
+        {
+            return Poll::Ready(Some(Err(error.into())));
+        }
+        next
     }
 }
 
@@ -110,11 +120,7 @@ impl MessageBody for Relay {
             }
             State::Running => {}
         }
-        if let Err(error) = self.look(cx) {
-            let event = self.fail(&error);
-            return Poll::Ready(Some(Ok(event)));
-        }
-        match Pin::new(&mut self.events).poll_next(cx) {
+        match self.poll_events(cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Some(Ok(bytes))) => {
                 if self.events.is_done() {
@@ -123,7 +129,7 @@ impl MessageBody for Relay {
                 Poll::Ready(Some(Ok(bytes)))
             }
             Poll::Ready(Some(Err(error))) => {
-                let event = self.fail(&error.into());
+                let event = self.fail(&error);
                 Poll::Ready(Some(Ok(event)))
             }
             Poll::Ready(None) => Poll::Ready(None),
