@@ -84,6 +84,12 @@ impl Client {
 
     /// Asks the upstreams that list `*` and were last asked longer ago than `max_age`.
     pub async fn refresh(&self, max_age: Duration) {
+        let _turn = match self.upstreams.asking.try_lock() {
+            Ok(turn) => turn,
+            // Somebody is asking right now. What was told before will do, unless, as after a start, nothing was.
+            Err(_) if self.upstreams.is_any_untold() => self.upstreams.asking.lock().await,
+            Err(_) => return,
+        };
         join_all(self.upstreams.to_ask(max_age).into_iter().map(|index| async move {
             let server = &self.upstreams.servers()[index];
             if let Some(models) = attempt::models(&self.http[index], server, &self.clock).await {

@@ -44,6 +44,8 @@ pub struct Upstreams {
     edition: AtomicU64,
     /// Turns of the weighted choice.
     turn: AtomicUsize,
+    /// Held by whoever asks for models.
+    asking: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -65,7 +67,8 @@ impl Upstreams {
         let catalog = Arc::new(Catalog::new(&servers, &told));
         let (told_at, asked_at) = (vec![None; servers.len()], vec![None; servers.len()]);
         let known = Mutex::new(Known { told, told_at, asked_at, catalog });
-        Ok(Self { servers, clock, known, edition: AtomicU64::new(1), turn: AtomicUsize::new(0) })
+        let (edition, turn) = (AtomicU64::new(1), AtomicUsize::new(0));
+        Ok(Self { servers, clock, known, edition, turn, asking: tokio::sync::Mutex::default() })
     }
 
     /// Returns the upstreams in the order of the configuration.

@@ -142,6 +142,28 @@ fn a_star_asks_the_upstream_and_asks_again_when_somebody_pulled_a_model() {
 }
 
 #[test]
+fn a_request_right_after_the_start_waits_until_the_models_are_known() {
+    let upstream = FakeUpstream::start(|seen, connection| {
+        if seen.target != "/v1/models" {
+            write_json(connection, 200, &answer());
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        write_json(connection, 200, &json!({"data": [{"id": "m"}]}));
+        true
+    });
+    let server = serving(&upstream, &["*"]);
+    let (key, _) = server.key(json!({}));
+    eventually("the models are being asked for", || !upstream.seen().is_empty());
+    assert_eq!(models(&server, &key), ["m"]);
+    server.call(&key, chat_with("m")).expect(200);
+
+    let server = serving(&upstream, &["*"]);
+    let (key, _) = server.key(json!({}));
+    server.call(&key, chat_with("m")).expect(200);
+}
+
+#[test]
 fn a_key_sees_and_names_only_the_models_it_is_allowed() {
     let upstream = FakeUpstream::json(200, answer());
     let server = serving(&upstream, &["org/llama:8b", "org/llama:70b", "qwen"]);
