@@ -7,7 +7,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use actix_web::web::{Bytes, BytesMut};
 use awc::ClientResponse;
-use awc::error::SendRequestError;
+use awc::error::{ConnectError, SendRequestError};
 use futures_util::StreamExt as _;
 use serde::Deserialize;
 use tokio::time::timeout;
@@ -21,7 +21,6 @@ use super::stream::{EventStream, Reader};
 use super::{Answer, Answered, Ask, Whole, anthropic, echo, openai};
 use crate::clock::Clock;
 use crate::config::Kind;
-use crate::domain::token;
 
 /// The longest whole answer that is passed on.
 const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
@@ -148,26 +147,26 @@ impl Attempt<'_> {
 
     async fn send(&self, ask: &Ask, body: Body) -> Result<ClientResponse, UpstreamError> {
         let server = &self.offer.server;
-        // A pooled connection may have been closed as it was taken; a fresh one tells whether the server is gone.
         let again = body.clone();
-        match self.post(ask, body).await {
-            Err(
-                SendRequestError::Connect(awc::error::ConnectError::Disconnected) | SendRequestError::Send(_),
-            ) => self.post(ask, again).await,
-            sent => sent,
+        let mut sent = self.post(ask, body).await;
+        // A kept connection may have been closed as it was taken: a fresh one tells. Hanging up on that one too
+        // is an answer of a kind; another upstream is not asked to do what may have been done.
+        if matches!(&sent, Err(error) if is_hang_up(error)) {
+            sent = self.post(ask, again).await;
         }
-        .map_err(|error| match error {
+        sent.map_err(|error| match error {
             SendRequestError::Timeout => {
                 self.note(Outcome::TimedOut);
                 tracing::warn!(upstream = server.name, "did not answer in {:?}", server.timeout);
                 UpstreamError::Timeout
             }
-            SendRequestError::Connect(_) | SendRequestError::Send(_) => {
+            error if is_hang_up(&error) => self.garbage("never came: it hung up"),
+            SendRequestError::Connect(_) => {
                 self.note(Outcome::Unreachable);
                 tracing::warn!(upstream = server.name, "cannot be reached: {error}");
                 UpstreamError::Unavailable
             }
-            _ => self.garbage(&error.to_string()),
+            error => self.garbage(&format!("cannot be read: {error}")),
         })
     }
 
@@ -229,18 +228,20 @@ impl Attempt<'_> {
     /// Tells the client's mistakes, which it may see, from the operator's and the upstream's own.
     fn refused(&self, response: &ClientResponse, body: &[u8]) -> UpstreamError {
         let status = response.status();
-        let error = openai::read_error(body);
+        let openai::ErrorBody { message, code } = openai::read_error(body);
+        let clean = |text: String| self.offer.server.without_secrets(&text);
+        let (message, code) = (message.map(clean), code.map(clean));
         if matches!(status.as_u16(), 400 | 404 | 413 | 422 | 429) {
             self.note(Outcome::Rejected);
             return UpstreamError::Rejected(Rejection {
                 status: status.as_u16(),
-                message: error.message,
-                code: error.code,
+                message,
+                code,
                 retry_after: retry_after(response.headers()),
             });
         }
         self.note(Outcome::Failed);
-        let message = error.message.unwrap_or_default();
+        let message: String = message.unwrap_or_default().chars().take(300).collect();
         let hint = match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "; check its api_key in the configuration",
             _ => "",
@@ -248,8 +249,7 @@ impl Attempt<'_> {
         tracing::warn!(
             upstream = self.offer.server.name,
             status = status.as_u16(),
-            "answered with an error: {}{hint}",
-            self.without_secrets(&message),
+            "answered with an error: {message}{hint}",
         );
         UpstreamError::Failed
     }
@@ -263,20 +263,11 @@ impl Attempt<'_> {
     fn note(&self, outcome: Outcome) {
         self.offer.server.note(outcome, self.clock.steady());
     }
+}
 
-    /// An upstream may quote what it was sent, its own key too.
-    fn without_secrets(&self, text: &str) -> String {
-        let short: String = text.chars().take(300).collect();
-        let text = token::redact(&short);
-        match &self.offer.server.credentials {
-            Some((_, value)) => {
-                let secret = value.to_str().unwrap_or_default();
-                let secret = secret.strip_prefix("Bearer ").unwrap_or(secret);
-                text.replace(secret, "…")
-            }
-            None => text.into_owned(),
-        }
-    }
+/// Tells whether the upstream took the connection and closed it without an answer.
+const fn is_hang_up(error: &SendRequestError) -> bool {
+    matches!(error, SendRequestError::Connect(ConnectError::Disconnected) | SendRequestError::Send(_))
 }
 
 fn authorized(request: awc::ClientRequest, server: &ModelServer) -> awc::ClientRequest {

@@ -10,6 +10,7 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 
 use super::ask::Shape;
 use crate::config::{Kind, Models, Upstream};
+use crate::domain::token;
 
 /// How long an upstream that could not be reached is asked last.
 const AVOIDED: Duration = Duration::from_secs(5);
@@ -173,6 +174,18 @@ impl ModelServer {
     /// Returns how many requests ended each way.
     pub fn outcomes(&self) -> [(Outcome, u64); Outcome::ALL.len()] {
         Outcome::ALL.map(|outcome| (outcome, self.outcomes[outcome as usize].load(Ordering::Relaxed)))
+    }
+
+    /// Returns what the upstream said, without keys: it may quote what it was sent, its own key too.
+    pub fn without_secrets(&self, text: &str) -> String {
+        let text = token::redact(text);
+        let secret = self.credentials.as_ref().and_then(|(_, value)| value.to_str().ok());
+        let secret = secret.map(|secret| secret.strip_prefix("Bearer ").unwrap_or(secret));
+        // Shorter ones are words that stand for no key, as Ollama's clients send them.
+        match secret.filter(|secret| secret.len() >= 8) {
+            Some(secret) => text.replace(secret, "…"),
+            None => text.into_owned(),
+        }
     }
 
     /// Tells whether a stream's usage can be asked of a model.

@@ -68,8 +68,12 @@ fn read_usage(usage: &RawValue) -> Option<Tokens> {
 /// Returns the usage that a whole answer tells, if it does; `None` if it is no JSON object at all.
 pub fn read_answer(body: &[u8]) -> Option<Option<Tokens>> {
     let object = body.trim_ascii_start().starts_with(b"{");
-    let answer: Answer<'_> = object.then(|| serde_json::from_slice(body).ok())??;
-    Some(answer.usage.and_then(read_usage))
+    match object.then(|| serde_json::from_slice::<Answer<'_>>(body))? {
+        Ok(answer) => Some(answer.usage.and_then(read_usage)),
+        // Told twice, it is not told; the answer is one all the same.
+        Err(error) if error.is_data() => Some(None),
+        Err(_) => None,
+    }
 }
 
 /// Returns what an error body says. Ollama's plain `{"error": "…"}` and `FastAPI`'s `detail` are read too.

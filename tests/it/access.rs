@@ -33,6 +33,8 @@ const ROUTES: &[(&str, &str, &str, Needs)] = &[
     ("GET", "/v1/key", "/v1/key", Needs::Key),
     ("GET", "/healthz", "/healthz", Needs::Nothing),
     ("GET", "/readyz", "/readyz", Needs::Nothing),
+    ("HEAD", "/healthz", "/healthz", Needs::Nothing),
+    ("HEAD", "/readyz", "/readyz", Needs::Nothing),
     ("GET", "/openapi.json", "/openapi.json", Needs::Nothing),
 ];
 

@@ -203,7 +203,7 @@ fn neither_listener_serves_the_other_s_paths() {
         }
     }
     server.call(&key, Request::get("/v1/key")).expect(200);
-    for route in mcpd::api::ROUTES {
+    for route in mcpd::api::ROUTES.iter().filter(|route| route.method != "HEAD") {
         let request = || Request::new(route.method.as_str(), route.pattern);
         server.admin(request()).expect_error(404, "not_found");
         request().bearer(&key).send(server.admin).expect_error(401, "invalid_admin_token");
@@ -282,13 +282,6 @@ fn the_metrics_have_their_promised_names_and_labels() {
     }
     let all: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
     assert_eq!(series(&text).len(), all.len(), "a series is there twice");
-}
-
-#[test]
-#[ignore = "comes with the alerts"]
-fn the_metrics_tell_of_open_alerts() {
-    let server = TestServer::start();
-    assert!(value(&metrics(&server), "mcpd_alerts_open").abs() < 0.1);
 }
 
 /// Sends all of them over one connection; returns the statuses' counts.

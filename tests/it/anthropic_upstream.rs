@@ -130,7 +130,7 @@ fn a_chat_becomes_a_message_and_its_answer_a_completion() {
     assert_eq!((seen.method.as_str(), seen.target.as_str()), ("POST", "/v1/messages"));
     assert_eq!(seen.header("x-api-key"), Some("sk-ant"));
     assert_eq!(seen.header("anthropic-version"), Some("2023-06-01"));
-    assert_eq!((seen.header("authorization"), seen.header("x-request-id")), (None, Some("trace")));
+    assert_eq!((seen.header("authorization"), seen.header("x-request-id")), (None, None));
     let body = seen.json();
     assert_eq!((&body["model"], &body["stream"]), (&json!("claude-sonnet-4-5"), &json!(false)));
     assert!(body["max_tokens"].as_u64().unwrap() > 0, "the API insists on one");

@@ -8,7 +8,7 @@ pub mod upstream;
 
 pub use binary::Binary;
 pub use http::{Answer, Request, Stream};
-pub use server::{Setup, TestServer};
+pub use server::TestServer;
 pub use upstream::{FakeUpstream, Seen};
 
 use std::path::{Path, PathBuf};

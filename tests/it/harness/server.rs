@@ -69,10 +69,10 @@ impl TestServer {
         let file = path("mcpd.toml");
         let own = format!(
             "server.listen = [\"127.0.0.1:0\"]\nserver.workers = 2\nserver.shutdown_grace_seconds = 2\n\
-             admin.listen = \"127.0.0.1:0\"\nadmin.socket = {:?}\nadmin.token_file = {:?}\nstore.path = {:?}\n",
-            path("admin.sock"),
-            path("admin-token"),
-            path("mcpd.db")
+             admin.listen = \"127.0.0.1:0\"\nadmin.socket = \"{}\"\nadmin.token_file = \"{}\"\nstore.path = \"{}\"\n",
+            path("admin.sock").display(),
+            path("admin-token").display(),
+            path("mcpd.db").display()
         );
         std::fs::write(&file, format!("{own}{toml}")).unwrap();
         let config = Config::load(Some(&file)).unwrap();
