@@ -1,14 +1,19 @@
 //! Which models a key may name.
 
+use super::token;
+
 /// The models that a key may name, `*` in a name standing for any characters. None means all models.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowedModels(Box<[String]>);
 
 impl AllowedModels {
-    /// Returns the list; fails, naming it, on a blank entry.
+    /// Returns the list; fails, saying why, on an entry that is blank or holds an API key.
     pub fn parse(names: Vec<String>) -> Result<Self, String> {
         if let Some(blank) = names.iter().find(|name| name.trim().is_empty()) {
             return Err(format!("`{blank}` names no model"));
+        }
+        if names.iter().any(|name| token::is_within(name)) {
+            return Err("an API key, which is never stored: take it out".to_owned());
         }
         Ok(Self(names.into()))
     }
@@ -67,7 +72,11 @@ mod tests {
     }
 
     #[test]
-    fn a_blank_name_is_refused() {
-        assert!(AllowedModels::parse(vec![" ".to_owned()]).is_err());
+    fn what_names_no_model_is_refused() {
+        for name in
+            [" ", "mcp_sk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg38", "x/mcp_sk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg38*"]
+        {
+            assert!(AllowedModels::parse(vec![name.to_owned()]).is_err(), "{name}");
+        }
     }
 }

@@ -8,6 +8,7 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 
 use crate::domain::signature::SignatureError;
+use crate::domain::token;
 use crate::gate::{Refusal, Refused};
 use crate::keys::KeysError;
 use crate::store::StoreError;
@@ -97,14 +98,15 @@ impl ApiError {
         self.parts().0
     }
 
-    /// Returns the error's JSON document.
+    /// Returns the error's JSON document. Whatever a message quotes of the request, it quotes no key.
     pub fn body(&self) -> String {
         let (_, kind, code) = self.parts();
         let code = match self {
             Self::Upstream(UpstreamError::Rejected(rejection)) => rejection.code.as_deref().unwrap_or(code),
             _ => code,
         };
-        let error = ErrorObject { code: code.into(), message: self.message(), r#type: kind };
+        let message = self.message();
+        let error = ErrorObject { code: token::redact(code), message: token::redact(&message), r#type: kind };
         serde_json::to_string(&ErrorBody { error }).expect("texts serialise")
     }
 
@@ -229,9 +231,7 @@ fn refusal_message(refusal: &Refusal) -> Cow<'_, str> {
         }
         Refusal::AddressNotAllowed => "The API key may not be used from this address".into(),
         Refusal::MissingScope(scope) => format!("The API key lacks the scope `{scope}`").into(),
-        Refusal::ModelNotAllowed(model) => {
-            format!("The API key may not use the model `{}`", crate::domain::token::redact(model)).into()
-        }
+        Refusal::ModelNotAllowed(model) => format!("The API key may not use the model `{model}`").into(),
         Refusal::RateLimited(quota) => {
             let (limit, wait) = (quota.limit, quota.reset_seconds());
             format!("More than {limit} requests in a minute: try again in {wait} s").into()
@@ -370,6 +370,6 @@ pub fn quota_headers(quota: crate::domain::window::Quota) -> [(HeaderName, Heade
 
 /// Returns the error for a path with nothing at it.
 pub fn nothing_at(method: &Method, path: &str) -> ApiError {
-    let path = super::path::for_log(path);
-    ApiError::NotFound(format!("There is nothing at {method} {path}").into())
+    let asked = super::path::request_line(method, path);
+    ApiError::NotFound(format!("There is nothing at {asked}").into())
 }

@@ -20,8 +20,7 @@ pub fn log<B>(request: &HttpRequest, id: &request_id::RequestId, response: &Http
     tracing::debug!(
         request.id = id.as_str(),
         status = response.status().as_u16(),
-        "{} {}",
-        request.method(),
-        path::for_log(request.uri().path()),
+        "{}",
+        path::request_line(request.method(), request.uri().path()),
     );
 }

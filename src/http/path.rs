@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use actix_web::http::Method;
+
 use crate::domain::token;
 
 /// Names under which people put keys in URLs.
@@ -26,8 +28,14 @@ pub fn decode(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// Returns a request's method and path for a log line or an error, any key in them blanked out: a method is
+/// whatever word the client wrote.
+pub fn request_line(method: &Method, path: &str) -> String {
+    format!("{} {}", for_log(method.as_str()), for_log(path))
+}
+
 /// Returns the path for a log line, any key that was pasted into it blanked out.
-pub fn for_log(path: &str) -> String {
+fn for_log(path: &str) -> String {
     let decoded = decode(path);
     let printable: String = decoded.chars().take(200).filter(|letter| !letter.is_control()).collect();
     token::redact(&printable).into_owned()

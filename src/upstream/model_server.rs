@@ -127,6 +127,18 @@ impl ModelServer {
         Ok(server)
     }
 
+    /// Returns what the upstream said, without keys: it may quote what it was sent, its own key too.
+    pub fn without_secrets(&self, text: &str) -> String {
+        let text = token::redact(text);
+        let secret = self.credentials.as_ref().and_then(|(_, value)| value.to_str().ok());
+        let secret = secret.map(|secret| secret.strip_prefix("Bearer ").unwrap_or(secret));
+        // Shorter ones are words that stand for no key, as Ollama's clients send them.
+        match secret.filter(|secret| secret.len() >= 8) {
+            Some(secret) => text.replace(secret, "…"),
+            None => text.into_owned(),
+        }
+    }
+
     /// Returns where to ask for a completion.
     pub fn completion_url(&self, shape: Shape) -> String {
         match (self.kind, shape) {
@@ -174,18 +186,6 @@ impl ModelServer {
     /// Returns how many requests ended each way.
     pub fn outcomes(&self) -> [(Outcome, u64); Outcome::ALL.len()] {
         Outcome::ALL.map(|outcome| (outcome, self.outcomes[outcome as usize].load(Ordering::Relaxed)))
-    }
-
-    /// Returns what the upstream said, without keys: it may quote what it was sent, its own key too.
-    pub fn without_secrets(&self, text: &str) -> String {
-        let text = token::redact(text);
-        let secret = self.credentials.as_ref().and_then(|(_, value)| value.to_str().ok());
-        let secret = secret.map(|secret| secret.strip_prefix("Bearer ").unwrap_or(secret));
-        // Shorter ones are words that stand for no key, as Ollama's clients send them.
-        match secret.filter(|secret| secret.len() >= 8) {
-            Some(secret) => text.replace(secret, "…"),
-            None => text.into_owned(),
-        }
     }
 
     /// Tells whether a stream's usage can be asked of a model.

@@ -154,7 +154,12 @@ impl EventStream {
     fn fail(&mut self, outcome: Outcome, error: UpstreamError) -> UpstreamError {
         self.ended = true;
         self.note(outcome);
-        error
+        match (error, &self.source) {
+            (UpstreamError::FailedSaying(message), Source::Upstream { server, .. }) => {
+                UpstreamError::FailedSaying(server.without_secrets(&message))
+            }
+            (error, _) => error,
+        }
     }
 
     fn note(&self, outcome: Outcome) {
