@@ -20,8 +20,11 @@ use crate::http::ApiError;
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "KeySettings")]
 pub(super) struct KeyBody {
+    #[serde(deserialize_with = "not_null")]
     name: Option<String>,
+    #[serde(deserialize_with = "not_null")]
     scopes: Option<Vec<String>>,
+    #[serde(deserialize_with = "not_null")]
     plan: Option<String>,
     #[serde(deserialize_with = "given")]
     requests_per_minute: Option<Option<u32>>,
@@ -31,6 +34,7 @@ pub(super) struct KeyBody {
     #[serde(deserialize_with = "given")]
     expires_at: Option<Option<String>>,
     /// A length of time from now: `90d`, `24h`.
+    #[serde(deserialize_with = "not_null")]
     expires_in: Option<String>,
     #[serde(deserialize_with = "given")]
     allowed_ips: Option<Option<Vec<String>>>,
@@ -38,9 +42,16 @@ pub(super) struct KeyBody {
     allowed_models: Option<Option<Vec<String>>>,
     #[serde(deserialize_with = "given")]
     metadata: Option<Option<BTreeMap<String, String>>>,
+    #[serde(deserialize_with = "not_null")]
     require_signature: Option<bool>,
     /// Not taken when a key is made: it is enabled then.
+    #[serde(deserialize_with = "not_null")]
     enabled: Option<bool>,
+}
+
+/// Takes no `null` for a field that cannot be taken away.
+fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 /// Tells `null` from a field that is not there.

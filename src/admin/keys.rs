@@ -60,6 +60,13 @@ pub(super) async fn list(call: Call) -> Result<HttpResponse, ApiError> {
         now: call.now(),
         limit: limit + 1,
     };
+    if let Some(after) = filter.after
+        && call.rooms.keys.keyring().get(after).is_none()
+    {
+        return Err(ApiError::bad_request(
+            "the query string: `after` names no key; list from the start again",
+        ));
+    }
     call.flush().await;
     let rows = call.block(move |rooms| rooms.store.read(|db| store::keys::list(db, &filter))).await?;
     let (plans, now) = (call.rooms.keys.plans(), call.now());

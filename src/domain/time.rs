@@ -13,7 +13,7 @@ pub struct Timestamp(i64);
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTime {
     /// Not RFC 3339.
-    #[error("`{0}` is no RFC 3339 time such as 2027-01-31T12:00:00Z")]
+    #[error("`{0}` is no RFC 3339 time such as 2027-01-31T12:00:00Z, up to 9999-12-30")]
     Timestamp(String),
     /// Not a length of time.
     #[error("`{0}` is no length of time such as 90d, 24h or 15m")]

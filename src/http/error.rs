@@ -339,6 +339,7 @@ impl From<KeysError> for ApiError {
         let message = error.to_string();
         match error {
             KeysError::NotFound => Self::NotFound("There is no key with this id".into()),
+            KeysError::DeletedSince => Self::Conflict("key_deleted", message),
             KeysError::Revoked(_) => Self::Conflict("key_revoked", message),
             KeysError::AlreadyRotated(_) => Self::Conflict("key_already_rotated", message),
             KeysError::Expired => Self::Conflict("key_expired", message),

@@ -11,6 +11,9 @@ pub enum KeysError {
     /// There is no such key.
     #[error("there is no such key")]
     NotFound,
+    /// The key that the same request made has been deleted since.
+    #[error("the key that this request made was deleted: take a new Idempotency-Key to make another")]
+    DeletedSince,
     /// The key was revoked, which nothing takes back.
     #[error("key {0} is revoked for good: make a new one")]
     Revoked(KeyId),

@@ -35,7 +35,7 @@ impl Keys {
 
     /// Returns what the same request was answered with before, the token too while it is in memory.
     pub(super) fn issued_before(&self, id: KeyId) -> Result<Issued, KeysError> {
-        let entry = self.keyring.get(id).ok_or(KeysError::NotFound)?;
+        let entry = self.keyring.get(id).ok_or(KeysError::DeletedSince)?;
         Ok(Issued { key: entry.key.clone(), token: self.recent.get(id, self.clock.steady()) })
     }
 

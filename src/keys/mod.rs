@@ -72,6 +72,9 @@ impl Keys {
         let entry = self.unrevoked(id)?;
         let settings = edit(entry.key.settings.clone())?;
         let key = Key { settings, ..entry.key.clone() };
+        if key == entry.key {
+            return Ok(key);
+        }
         self.store.write(|transaction| {
             store::keys::update(transaction, &key).map_err(StoreError::from)?;
             self.note(transaction, actor, "key.update", Some(&entry.key), Some(&key))

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use rusqlite::functions::FunctionFlags;
 use rusqlite::types::ToSqlOutput;
 use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, named_params};
 
@@ -133,8 +134,9 @@ pub fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<(K
                         ELSE 'active'
                     END)
                AND (:search IS NULL
-                    OR instr(lower(name || char(10) || hint || char(10) || id || char(10) || metadata),
-                             lower(:search)))
+                    OR holds(name || char(10) || hint || char(10) || id, :search)
+                    OR EXISTS (SELECT 1 FROM json_each(metadata)
+                               WHERE holds(key || char(10) || value, :search)))
              ORDER BY created_at DESC, id DESC
              LIMIT :limit",
         )?
@@ -159,6 +161,15 @@ pub fn for_each(connection: &Connection, mut with: impl FnMut(Key, Digest)) -> r
         with(key(row)?, row.get("digest")?);
     }
     Ok(())
+}
+
+/// Teaches a connection to search texts in any letter case, whatever the script.
+pub(super) fn register_functions(connection: &Connection) -> rusqlite::Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    connection.create_scalar_function("holds", 2, flags, |context| {
+        let (text, wanted) = (context.get::<String>(0)?, context.get::<String>(1)?);
+        Ok(text.to_lowercase().contains(&wanted.to_lowercase()))
+    })
 }
 
 fn key(row: &Row<'_>) -> rusqlite::Result<Key> {

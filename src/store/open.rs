@@ -10,8 +10,7 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 
 use super::migrate::{self, APPLICATION_ID, VERSION};
-use super::usage::register_functions;
-use super::{Pool, Store, StoreError};
+use super::{Pool, Store, StoreError, keys, usage};
 
 /// Readers at once; more would only queue for the same two cores and the same disk.
 const READERS: u32 = 4;
@@ -197,7 +196,8 @@ fn pool(path: &Path, flags: OpenFlags, size: u32) -> Result<Pool, r2d2::Error> {
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         connection.set_prepared_statement_cache_capacity(64);
-        register_functions(connection)
+        keys::register_functions(connection)?;
+        usage::register_functions(connection)
     });
     r2d2::Pool::builder()
         .max_size(size)

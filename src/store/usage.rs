@@ -168,7 +168,7 @@ pub fn delete_before(connection: &Connection, step: Step, time: Timestamp) -> ru
 }
 
 /// Teaches a connection to add histograms up.
-pub(super) fn register_functions(connection: &mut Connection) -> rusqlite::Result<()> {
+pub(super) fn register_functions(connection: &Connection) -> rusqlite::Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     connection.create_scalar_function("add_histograms", 2, flags, |context| {
         let mut sum = histogram(context, 0)?;
