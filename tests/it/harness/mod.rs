@@ -7,7 +7,7 @@ pub mod server;
 pub mod upstream;
 
 pub use binary::Binary;
-pub use http::{Answer, Request, Stream};
+pub use http::{Answer, Request, Stream, escape};
 pub use server::TestServer;
 pub use upstream::{FakeUpstream, Seen};
 
