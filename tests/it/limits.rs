@@ -381,7 +381,7 @@ fn a_slot_comes_back_after_every_kind_of_answer() {
         ("ok", 200),
         ("garbage", 502),
         ("no http", 502),
-        ("gone", 503),
+        ("gone", 502),
         ("slow", 504),
         ("half", 504),
         ("400", 400),
@@ -507,7 +507,7 @@ fn what_is_admitted_counts_and_what_is_refused_does_not() {
         assert_eq!(remaining(&answer), left, "{name}");
     };
     for (model, status) in
-        [("ok", 200), ("400", 400), ("401", 502), ("404", 404), ("429", 429), ("500", 502), ("gone", 503)]
+        [("ok", 200), ("400", 400), ("401", 502), ("404", 404), ("429", 429), ("500", 502), ("gone", 502)]
     {
         check(model, ask(model), status, true);
     }
