@@ -59,6 +59,7 @@ impl Exchange {
     /// Returns the exchange of a request that has just come in.
     pub fn begin(meter: Arc<Meter>, clock: Clock, endpoint: &'static str) -> Rc<Self> {
         let started = clock.now();
+        meter.open();
         Rc::new(Self {
             meter,
             clock,
@@ -198,6 +199,7 @@ impl Drop for Exchange {
             self.outcome.set((CLIENT_CLOSED_REQUEST, None));
             self.settle();
         }
+        self.meter.close();
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Meter {
     unkept: Mutex<Batch>,
     totals: Mutex<Totals>,
     streams: AtomicI64,
+    /// Exchanges that have begun and are not counted yet.
+    open: AtomicUsize,
 }
 
 /// One answer, as it ended.
@@ -42,12 +44,33 @@ impl Meter {
     /// Returns a meter that has counted nothing.
     pub fn new() -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self { shards, unkept: Mutex::default(), totals: Mutex::default(), streams: AtomicI64::new(0) }
+        Self {
+            shards,
+            unkept: Mutex::default(),
+            totals: Mutex::default(),
+            streams: AtomicI64::new(0),
+            open: AtomicUsize::new(0),
+        }
     }
 
     /// Counts an answer.
     pub fn count(&self, record: Record) {
         lock(&self.shards[this_thread()]).add(record);
+    }
+
+    /// Notes that an exchange has begun, which will be counted.
+    pub fn open(&self) {
+        self.open.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes that an exchange was counted.
+    pub fn close(&self) {
+        self.open.fetch_sub(1, Ordering::Release);
+    }
+
+    /// Tells whether every exchange that has begun was counted.
+    pub fn is_complete(&self) -> bool {
+        self.open.load(Ordering::Acquire) == 0
     }
 
     /// Returns what was counted since the last time, to be kept.

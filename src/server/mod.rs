@@ -40,6 +40,8 @@ use listen::{Listener, listen};
 
 /// How often upstreams that tell their models themselves are asked again.
 const REFRESH: Duration = Duration::from_secs(30);
+/// How long requests that were cut off may take to be counted.
+const LAST_COUNT: Duration = Duration::from_millis(500);
 
 /// A server that is ready to run: everything is read, bound and open.
 pub struct Server {
@@ -161,6 +163,7 @@ impl Server {
         rooms.stopping.store(true, Ordering::Relaxed);
         refreshing.abort();
         stop_servers(&handles, servers, stop()).await;
+        wait_for_the_last(&rooms.admin.meter).await;
         rooms.admin.keeper.stop();
         let written = web::block(move || keeper_thread.join()).await;
         if let Err(error) = rooms.admin.store.checkpoint() {
@@ -278,6 +281,17 @@ async fn stop_servers(
         // A server that is stopping hears of nothing else: it ends with the process.
         () = again => tracing::warn!("stopping at once"),
     }
+}
+
+/// Waits until what the end of the grace period cut off is counted: each worker drops it when it gets to it.
+async fn wait_for_the_last(meter: &Meter) {
+    let counted = async {
+        while !meter.is_complete() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    // After a second signal nobody drops it before the process ends.
+    let _ = tokio::time::timeout(LAST_COUNT, counted).await;
 }
 
 async fn refresh_models(rooms: Arc<Shared>) {
