@@ -39,9 +39,9 @@ fn remaining(answer: &Answer) -> u64 {
     number(answer, "x-ratelimit-remaining")
 }
 
-fn patch(server: &TestServer, key: &Value, change: Value) {
+fn patch(server: &TestServer, key: &Value, change: &Value) {
     let path = format!("/admin/v1/keys/{}", key["id"].as_str().unwrap());
-    server.admin(Request::new("PATCH", &path).json(&change)).expect(200);
+    server.admin(Request::new("PATCH", &path).json(change)).expect(200);
 }
 
 /// Connections that stay open, each with one request at a time.
@@ -216,13 +216,13 @@ fn a_plan_changed_in_mid_window_keeps_what_was_used() {
     let server = TestServer::start();
     let (key, made) = server.key(json!({"plan": "free"}));
     assert_eq!(passed(&server, &key, 11), 10);
-    patch(&server, &made, json!({"plan": "professional"}));
+    patch(&server, &made, &json!({"plan": "professional"}));
     assert_eq!(remaining(&server.call(&key, own()).expect(200)), 300 - 11);
-    patch(&server, &made, json!({"plan": "free"}));
+    patch(&server, &made, &json!({"plan": "free"}));
     let refused = server.call(&key, own()).expect_error(429, "rate_limit_exceeded");
     assert_eq!((remaining(&refused), number(&refused, "x-ratelimit-limit")), (0, 10));
     // A limit of its own, lowered below what is used, and a restart.
-    patch(&server, &made, json!({"requests_per_minute": 2}));
+    patch(&server, &made, &json!({"requests_per_minute": 2}));
     let server = server.restart();
     let refused = server.call(&key, own()).expect_error(429, "rate_limit_exceeded");
     server.pass(number(&refused, "retry-after"));
@@ -517,15 +517,15 @@ fn what_is_admitted_counts_and_what_is_refused_does_not() {
     check("no such route", Request::get("/v1/nothing"), 404, false);
     check("wrong method", Request::get("/v1/chat/completions"), 405, false);
     check("wrong signature", ask("ok").header("X-MCP-Signature", "00"), 401, true);
-    patch(&server, &made, json!({"allowed_models": ["other"]}));
+    patch(&server, &made, &json!({"allowed_models": ["other"]}));
     check("another model", ask("ok"), 403, true);
-    patch(&server, &made, json!({"allowed_models": null, "require_signature": true}));
+    patch(&server, &made, &json!({"allowed_models": null, "require_signature": true}));
     check("no signature", ask("ok"), 401, true);
-    patch(&server, &made, json!({"allowed_ips": ["192.0.2.0/24"], "require_signature": false}));
+    patch(&server, &made, &json!({"allowed_ips": ["192.0.2.0/24"], "require_signature": false}));
     check("another address", ask("ok"), 403, false);
-    patch(&server, &made, json!({"allowed_ips": [], "enabled": false}));
+    patch(&server, &made, &json!({"allowed_ips": [], "enabled": false}));
     server.call(&key, ask("ok")).expect_error(401, "invalid_api_key");
-    patch(&server, &made, json!({"enabled": true}));
+    patch(&server, &made, &json!({"enabled": true}));
     check("the next one", ask("ok"), 200, true);
 }
 
@@ -591,9 +591,9 @@ fn every_answer_to_a_live_key_tells_its_limit() {
     check("wrong signature", ask("m").header("X-MCP-Signature", "00"), 401, 0);
     let refused = check("limited", ask("m"), 429, 0);
     assert_eq!(refused.header("retry-after"), refused.header("x-ratelimit-reset"));
-    patch(&server, &made, json!({"allowed_ips": ["192.0.2.1"]}));
+    patch(&server, &made, &json!({"allowed_ips": ["192.0.2.1"]}));
     check("another address", ask("m"), 403, 0);
-    patch(&server, &made, json!({"allowed_ips": null, "scopes": ["files:read"]}));
+    patch(&server, &made, &json!({"allowed_ips": null, "scopes": ["files:read"]}));
     check("another scope", ask("m"), 403, 0);
     for (name, request) in [("no key", ask("m")), ("a stranger's", ask("m").bearer("mcp_sk_x"))] {
         let answer = request.send(server.public).expect(401);

@@ -12,6 +12,7 @@ mod failover;
 mod keys;
 mod limits;
 mod openai_upstream;
+mod secrecy;
 mod signing;
 mod smoke;
 mod startup;

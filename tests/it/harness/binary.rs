@@ -60,7 +60,8 @@ impl Binary {
             let log = self.log();
             let address = |mark: &str| {
                 let rest = log.split(mark).nth(1)?;
-                rest.split_whitespace().next()?.parse().ok()
+                // A blank comes behind it, or in JSON the text's end.
+                rest.split([' ', '\n', '"']).next()?.parse().ok()
             };
             let public = address("listening on http://").or_else(|| address("listening on https://"));
             if let (Some(public), Some(admin)) = (public, address("admin API on http://")) {
