@@ -273,7 +273,7 @@ fn a_stream_of_events_becomes_a_stream_of_chunks() {
         assert_eq!(text, "Let me look.");
         let mut calls = [(String::new(), String::new()), (String::new(), String::new())];
         for part in deltas.iter().filter_map(|delta| delta["tool_calls"].as_array()).flatten() {
-            let (name, arguments) = &mut calls[part["index"].as_u64().unwrap() as usize];
+            let (name, arguments) = &mut calls[usize::try_from(part["index"].as_u64().unwrap()).unwrap()];
             name.push_str(part["function"]["name"].as_str().unwrap_or_default());
             arguments.push_str(part["function"]["arguments"].as_str().unwrap_or_default());
         }

@@ -1,6 +1,7 @@
 //! Integration tests over real sockets, against the server in this process or the binary itself.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::needless_pass_by_value, reason = "a JSON literal is handed over where it is written")]
 
 mod harness;
 

@@ -93,7 +93,9 @@ fn events_are_whole_however_the_upstream_cuts_them() {
     ];
     let (server, _upstream) = serving(|_, connection| {
         begin_stream(connection);
-        PIECES.iter().for_each(|piece| drop(send_chunk(connection, piece)));
+        for piece in PIECES {
+            send_chunk(connection, piece);
+        }
         end_stream(connection);
         true
     });
@@ -266,7 +268,9 @@ fn usage_is_always_asked_for_and_shown_only_to_a_client_that_asked() {
     for (options, shown) in cases {
         let (server, upstream) = serving(|_, connection| {
             begin_stream(connection);
-            [WORD, USAGE, "[DONE]"].iter().for_each(|event| drop(send_event(connection, event)));
+            for event in [WORD, USAGE, "[DONE]"] {
+                send_event(connection, event);
+            }
             end_stream(connection);
             true
         });
@@ -342,7 +346,9 @@ fn an_upstream_that_refuses_to_be_asked_for_usage_is_asked_again_without() {
             return true;
         }
         begin_stream(connection);
-        [WORD, WORD, "[DONE]"].iter().for_each(|event| drop(send_event(connection, event)));
+        for event in [WORD, WORD, "[DONE]"] {
+            send_event(connection, event);
+        }
         end_stream(connection);
         true
     });
@@ -368,7 +374,9 @@ fn an_upstream_that_quotes_a_bad_request_goes_on_being_asked_for_usage() {
             return true;
         }
         begin_stream(connection);
-        [WORD, USAGE, "[DONE]"].iter().for_each(|event| drop(send_event(connection, event)));
+        for event in [WORD, USAGE, "[DONE]"] {
+            send_event(connection, event);
+        }
         end_stream(connection);
         true
     });
@@ -490,7 +498,9 @@ fn a_client_that_leaves_before_the_first_byte_closes_the_upstreams_connection() 
 fn a_client_that_leaves_right_after_the_end_has_its_answer() {
     let (server, _upstream, _closed) = hanging(|connection| {
         begin_stream(connection);
-        [WORD, USAGE, "[DONE]"].iter().for_each(|event| drop(send_event(connection, event)));
+        for event in [WORD, USAGE, "[DONE]"] {
+            send_event(connection, event);
+        }
     });
     let (key, _) = server.key(json!({"max_concurrent": 1}));
     for count in 1..=3 {
@@ -504,6 +514,9 @@ fn a_client_that_leaves_right_after_the_end_has_its_answer() {
         assert_eq!(figures, [200, count, 0, 3 * count]);
     }
 }
+
+/// A way to end a key, and its name.
+type Way<'a> = (&'a str, &'a dyn Fn(&str) -> crate::harness::Answer);
 
 #[test]
 fn a_stream_ends_with_its_key_within_a_second_and_others_go_on() {
@@ -525,8 +538,7 @@ fn a_stream_ends_with_its_key_within_a_second_and_others_go_on() {
         server.admin(request.json(&json!({"enabled": false})))
     };
     let delete = |id: &str| server.admin(Request::new("DELETE", &format!("/admin/v1/keys/{id}")));
-    let ways: [(&str, &dyn Fn(&str) -> crate::harness::Answer); 3] =
-        [("revoke", &revoke), ("disable", &disable), ("delete", &delete)];
+    let ways: [Way<'_>; 3] = [("revoke", &revoke), ("disable", &disable), ("delete", &delete)];
     for (index, (way, end)) in ways.into_iter().enumerate() {
         let (key, made) = server.key(json!({}));
         let mut stream = open(&server, &key, &json!({}));

@@ -19,7 +19,7 @@ fn obedient() -> FakeUpstream {
     FakeUpstream::start(|seen, connection| {
         match seen.json()["messages"][0]["content"].as_str().unwrap() {
             "answer" => {
-                write_json(connection, 200, &json!({"usage": {"prompt_tokens": 5, "completion_tokens": 2}}))
+                write_json(connection, 200, &json!({"usage": {"prompt_tokens": 5, "completion_tokens": 2}}));
             }
             "refuse" => write_json(connection, 400, &json!({"error": "no"})),
             "fail" => write_json(connection, 500, &json!({"error": "no"})),

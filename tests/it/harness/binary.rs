@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::{Answer, Folder, Request};
@@ -17,11 +17,6 @@ pub struct Binary {
 
 /// A configuration on free ports, in the folder that it is run in.
 pub const CONFIG: &str = "server.listen = [\"127.0.0.1:0\"]\nadmin.listen = \"127.0.0.1:0\"\n";
-
-/// Runs `mcpd` in a folder until it ends by itself.
-pub fn run(folder: &Folder, arguments: &[&str]) -> Output {
-    command(folder, arguments).output().unwrap()
-}
 
 pub fn command(folder: &Folder, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mcpd"));
