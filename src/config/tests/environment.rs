@@ -48,7 +48,7 @@ fn a_bad_override_is_refused_with_the_name_of_its_variable() {
         ("MCPD__SERVER__WORKERS", "", "`server.workers`: expected a whole number, found other text"),
         ("MCPD__SERVER__WORKERS", "0", "`server.workers`: must be from 1 to 1024, not 0"),
         ("MCPD__SERVER__LISTEN", "", "`server.listen`: must not be empty"),
-        ("MCPD__LIMITS__DEFAULT_PLAN", "gold", "`limits.default_plan`: unknown plan `gold`"),
+        ("MCPD__LIMITS__DEFAULT_PLAN", "gold", "`limits.default_plan`: there is no plan `gold`"),
         ("MCPD__PLANS__A B__REQUESTS_PER_MINUTE", "5", "a plan is named with"),
         ("MCPD__UPSTREAMS__0__WEIGHT", "5", "upstreams are set in the configuration file only"),
     ];

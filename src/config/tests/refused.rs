@@ -76,9 +76,9 @@ fn values_out_of_bounds_are_refused() {
         ("store.path = ''", "`store.path`: must not be empty"),
         (
             "limits.default_plan = 'gold'",
-            "`limits.default_plan`: unknown plan `gold`; the plans are enterprise",
+            "`limits.default_plan`: there is no plan `gold`; the plans are enterprise",
         ),
-        ("limits.default_plan = 'enterprise'", "`limits.default_plan`: plan `enterprise` sets no limit"),
+        ("limits.default_plan = 'enterprise'", "`limits.default_plan`: `enterprise` sets no limit"),
         ("limits.failed_auth_per_minute = 0", "must be from 1 to 4294967295, not 0"),
         ("plans.free.requests_per_minute = 0", "`plans.free.requests_per_minute`: must be from 1"),
         ("signing.max_skew_seconds = 0", "`signing.max_skew_seconds`: must be from 1 to 86400, not 0"),

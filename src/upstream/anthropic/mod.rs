@@ -1,6 +1,6 @@
 //! Translation between OpenAI's completion endpoints and Anthropic's Messages API.
 //!
-//! Three pure translations, none of which touches the network: [`request`] turns
+//! Three pure translations, none of which touches the network: [`request()`] turns
 //! a client's words into Anthropic's, [`answer`] turns a whole answer back, and
 //! [`StreamTranslator`] does the same for an answer that arrives event by event.
 
