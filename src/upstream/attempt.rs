@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use actix_web::http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use actix_web::web::{Bytes, BytesMut};
 use awc::ClientResponse;
 use awc::error::{ConnectError, SendRequestError};
@@ -17,6 +17,7 @@ use super::body::Body;
 use super::catalog::Offer;
 use super::error::{Rejection, UpstreamError};
 use super::model_server::{ModelServer, Outcome};
+use super::prepared::Prepared;
 use super::stream::{EventStream, Reader};
 use super::{Answer, Answered, Ask, Whole, anthropic, echo, openai};
 use crate::clock::Clock;
@@ -26,12 +27,10 @@ use crate::config::Kind;
 const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
 /// As much of an error as is read.
 const LONGEST_ERROR: usize = 256 * 1024;
-/// The version of Anthropic's API that is spoken.
-const ANTHROPIC_VERSION: (&str, &str) = ("anthropic-version", "2023-06-01");
 
 /// What a request is made with.
 pub(super) struct Attempt<'a> {
-    pub http: &'a awc::Client,
+    pub requests: &'a Prepared,
     pub offer: &'a Offer,
     pub clock: &'a Clock,
     pub request_id: &'a str,
@@ -47,7 +46,7 @@ pub(super) async fn complete(attempt: &Attempt<'_>, ask: &Ask) -> Result<Answere
 }
 
 /// Asks an upstream for the ids of its models; `None`, with a line in the log, if it does not tell.
-pub(super) async fn models(http: &awc::Client, server: &ModelServer, clock: &Clock) -> Option<Vec<String>> {
+pub(super) async fn models(requests: &Prepared, server: &ModelServer, clock: &Clock) -> Option<Vec<String>> {
     #[derive(Deserialize)]
     struct List {
         data: Vec<Model>,
@@ -58,8 +57,7 @@ pub(super) async fn models(http: &awc::Client, server: &ModelServer, clock: &Clo
     }
     // Listing models is no work for a server: do not wait for it as long as for an answer.
     let patience = server.timeout.min(Duration::from_secs(10));
-    let request = authorized(http.get(server.models_url()).timeout(patience), server);
-    let mut response = match request.send().await {
+    let mut response = match requests.models(server).timeout(patience).send().await {
         Ok(response) => response,
         Err(error) => {
             server.note(Outcome::Unreachable, clock.steady());
@@ -171,15 +169,10 @@ impl Attempt<'_> {
     }
 
     async fn post(&self, ask: &Ask, body: Body) -> Result<ClientResponse, SendRequestError> {
-        let server = &self.offer.server;
-        let accept = if ask.stream { "text/event-stream" } else { "application/json" };
-        let request = self
-            .http
-            .post(server.completion_url(ask.shape))
-            .insert_header((CONTENT_TYPE, "application/json"))
-            // The caller's request id stays here: some servers refuse ids that are not of their own form.
-            .insert_header((ACCEPT, accept));
-        authorized(request, server).send_body(body).await
+        match self.requests.send(ask, body) {
+            Some(sent) => sent.await,
+            None => Err(SendRequestError::Connect(ConnectError::Unresolved)),
+        }
     }
 
     fn stream(&self, response: ClientResponse, reader: Reader) -> Result<Answer, UpstreamError> {
@@ -268,17 +261,6 @@ impl Attempt<'_> {
 /// Tells whether the upstream took the connection and closed it without an answer.
 const fn is_hang_up(error: &SendRequestError) -> bool {
     matches!(error, SendRequestError::Connect(ConnectError::Disconnected) | SendRequestError::Send(_))
-}
-
-fn authorized(request: awc::ClientRequest, server: &ModelServer) -> awc::ClientRequest {
-    let request = match server.kind {
-        Kind::Anthropic => request.insert_header(ANTHROPIC_VERSION),
-        _ => request,
-    };
-    match &server.credentials {
-        Some((name, value)) => request.insert_header((name.clone(), value.clone())),
-        None => request,
-    }
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {

@@ -12,6 +12,8 @@ use super::attempt::{self, Attempt};
 use super::catalog::{Catalog, Found};
 use super::connect::Connections;
 use super::error::UpstreamError;
+use super::model_server::ModelServer;
+use super::prepared::Prepared;
 use super::{Ask, Upstreams};
 use crate::clock::Clock;
 use crate::domain::token;
@@ -28,7 +30,7 @@ pub struct Client {
     upstreams: Arc<Upstreams>,
     clock: Clock,
     /// One for each upstream, in their order.
-    http: Vec<awc::Client>,
+    requests: Vec<Prepared>,
     catalog: RefCell<(u64, Arc<Catalog>)>,
     names: RefCell<HashSet<Arc<str>>>,
 }
@@ -36,9 +38,10 @@ pub struct Client {
 impl Client {
     /// Returns a client for the worker that calls.
     pub fn new(upstreams: Arc<Upstreams>, connections: &Connections, clock: Clock) -> Self {
-        let http = upstreams.servers().iter().map(|server| connections.client(server)).collect();
+        let prepare = |server: &Arc<ModelServer>| Prepared::new(connections.client(server), server);
+        let requests = upstreams.servers().iter().map(prepare).collect();
         let catalog = RefCell::new((upstreams.edition(), upstreams.catalog()));
-        Self { upstreams, clock, http, catalog, names: RefCell::default() }
+        Self { upstreams, clock, requests, catalog, names: RefCell::default() }
     }
 
     /// Returns where a model is. Upstreams that list `*` are asked again before it counts as unknown.
@@ -65,7 +68,8 @@ impl Client {
     ) -> Result<Answered, UpstreamError> {
         for offer in self.upstreams.in_turn(&found.offers) {
             let index = self.index_of(&offer.server);
-            let attempt = Attempt { http: &self.http[index], offer: &offer, clock: &self.clock, request_id };
+            let attempt =
+                Attempt { requests: &self.requests[index], offer: &offer, clock: &self.clock, request_id };
             match attempt::complete(&attempt, ask).await {
                 // Nothing was sent on to the client yet, so the next one may try.
                 Err(UpstreamError::Unavailable) => {}
@@ -92,7 +96,7 @@ impl Client {
         };
         join_all(self.upstreams.to_ask(max_age).into_iter().map(|index| async move {
             let server = &self.upstreams.servers()[index];
-            if let Some(models) = attempt::models(&self.http[index], server, &self.clock).await {
+            if let Some(models) = attempt::models(&self.requests[index], server, &self.clock).await {
                 self.upstreams.told(index, models);
             }
         }))
@@ -121,7 +125,7 @@ impl Client {
         name
     }
 
-    fn index_of(&self, server: &Arc<super::ModelServer>) -> usize {
+    fn index_of(&self, server: &Arc<ModelServer>) -> usize {
         let servers = self.upstreams.servers();
         servers.iter().position(|known| Arc::ptr_eq(known, server)).expect("offers name configured upstreams")
     }

@@ -14,6 +14,7 @@ mod echo;
 mod error;
 mod model_server;
 mod openai;
+mod prepared;
 mod sse;
 mod stream;
 
