@@ -21,7 +21,8 @@ pub enum InvalidTime {
 }
 
 impl Timestamp {
-    /// The latest time that can be written as RFC 3339, in the year 9999.
+    /// The first and the last time that can be written as RFC 3339, in the years 0000 and 9999.
+    const MIN: i64 = -62_167_219_200_000;
     const MAX: i64 = 253_402_207_200_000;
 
     /// Returns the point that many milliseconds after the epoch.
@@ -51,11 +52,11 @@ impl Timestamp {
         Self(self.0.saturating_add(millis).min(Self::MAX))
     }
 
-    /// Returns the point that much earlier.
+    /// Returns the point that much earlier, at least the first one that can be written.
     #[must_use]
     pub fn before(self, duration: Duration) -> Self {
         let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-        Self(self.0.saturating_sub(millis))
+        Self(self.0.saturating_sub(millis).max(Self::MIN))
     }
 
     /// Returns the time from an earlier point to this one, zero if it is not earlier.
@@ -73,8 +74,10 @@ impl Timestamp {
     /// Returns the point that an RFC 3339 text names, whatever its offset.
     pub fn parse(text: &str) -> Result<Self, InvalidTime> {
         text.parse::<jiff::Timestamp>()
+            .ok()
             .map(|time| Self(time.as_millisecond()))
-            .map_err(|_| InvalidTime::Timestamp(super::token::redact(text).into_owned()))
+            .filter(|time| (Self::MIN..=Self::MAX).contains(&time.0))
+            .ok_or_else(|| InvalidTime::Timestamp(super::token::redact(text).into_owned()))
     }
 }
 
@@ -138,9 +141,12 @@ mod tests {
     }
 
     #[test]
-    fn the_far_future_can_still_be_written() {
+    fn the_ends_of_time_can_still_be_written() {
         let end = Timestamp::from_millis(0).after(Duration::MAX);
         assert!(end.to_string().starts_with("9999-12-30"), "{end}");
+        let start = Timestamp::from_millis(0).before(Duration::MAX);
+        assert_eq!(start.floor(Duration::from_secs(86_400)).to_string(), "0000-01-01T00:00:00Z");
+        assert!(Timestamp::parse("-000001-12-31T23:59:59Z").is_err());
     }
 
     #[test]
