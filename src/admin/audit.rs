@@ -16,7 +16,7 @@ use crate::store::audit::Chained;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ListQuery {
-    limit: Option<u32>,
+    limit: Option<String>,
     after: Option<String>,
     action: Option<String>,
     target: Option<String>,
@@ -54,7 +54,7 @@ struct ActorView {
 /// Lists changes, the newest first.
 pub(super) async fn list(call: Call) -> Result<HttpResponse, ApiError> {
     let query: ListQuery = call.query()?;
-    let limit = list::limit(query.limit)?;
+    let limit = list::limit(query.limit.as_deref())?;
     let ListQuery { after, action, target, .. } = query;
     let filter = store::audit::Filter { after, action, target, limit: limit + 1 };
     let rows = call.block(move |rooms| rooms.store.read(|db| store::audit::list(db, &filter))).await?;

@@ -22,7 +22,7 @@ const USUAL_OVERLAP: &str = "24h";
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ListQuery {
-    limit: Option<u32>,
+    limit: Option<String>,
     after: Option<String>,
     status: Option<String>,
     search: Option<String>,
@@ -52,7 +52,7 @@ pub(super) async fn create(call: Call) -> Result<HttpResponse, ApiError> {
 /// Lists keys, the newest first.
 pub(super) async fn list(call: Call) -> Result<HttpResponse, ApiError> {
     let query: ListQuery = call.query()?;
-    let limit = list::limit(query.limit)?;
+    let limit = list::limit(query.limit.as_deref())?;
     let filter = store::keys::Filter {
         after: query.after.as_deref().map(parse_after).transpose()?,
         status: query.status.as_deref().map(parse_status).transpose()?,

@@ -22,9 +22,9 @@ pub(super) struct Page<T> {
 }
 
 /// Returns how many rows a page shall have; fails if that is none or too many.
-pub(super) fn limit(asked: Option<u32>) -> Result<u32, ApiError> {
-    match asked.unwrap_or(USUAL) {
-        limit @ 1..=MOST => Ok(limit),
+pub(super) fn limit(asked: Option<&str>) -> Result<u32, ApiError> {
+    match asked.map_or(Ok(USUAL), str::parse) {
+        Ok(limit @ 1..=MOST) => Ok(limit),
         _ => Err(ApiError::bad_request(format!("the query string: `limit` must be 1 to {MOST}"))),
     }
 }
