@@ -3,6 +3,8 @@
 //! Usage and last uses go to the database every flush interval, windows every second, and signatures at
 //! once, the request waiting for them. Each batch is one transaction.
 
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -29,6 +31,8 @@ use crate::store::{self, Store, StoreError};
 /// more than both together.
 const WINDOWS: Duration = Duration::from_millis(700);
 const LOOK: Duration = Duration::from_millis(200);
+/// How soon a failed write is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
 /// How often what is past its time is forgotten.
 const PRUNING: Duration = Duration::from_secs(600);
 
@@ -122,10 +126,12 @@ pub fn restore(
         let slices = slices.filter(|slice| now.steady.saturating_sub(slice.last) < SPAN);
         keyring.restore_window(saved.allowance, Window::restore(slices));
     }
-    for (key, seal) in store.read(store::seals::all)? {
-        if let Some(entry) = keyring.get(key) {
-            // A full memory refuses what comes; it loses nothing of what it holds.
-            let _ = entry.seals().accept(seal, now.steady, now.steady + replay::memory(max_skew));
+    for saved in store.read(|connection| store::seals::live(connection, now.wall))? {
+        if let Some(entry) = keyring.get(saved.key) {
+            // Never longer than a new one: the clock may have been stepped back meanwhile.
+            let left = saved.expires_at.since(now.wall).min(replay::memory(max_skew));
+            // What is live now fitted into the memory before the restart, and fits again.
+            let _ = entry.seals().accept(saved.seal, now.steady, now.steady + left);
         }
     }
     Ok(())
@@ -134,7 +140,7 @@ pub fn restore(
 struct Writer {
     rooms: Rooms,
     /// Allowances whose windows have changed since they were last written.
-    unkept: Vec<Arc<Allowance>>,
+    unkept: HashMap<KeyId, Arc<Allowance>>,
     last_windows: Instant,
     last_pruning: Option<Instant>,
     /// Whether the last attempt failed.
@@ -151,7 +157,13 @@ struct Work {
 
 impl Writer {
     fn new(rooms: Rooms) -> Self {
-        Self { rooms, unkept: Vec::new(), last_windows: Instant::now(), last_pruning: None, failing: false }
+        Self {
+            rooms,
+            unkept: HashMap::new(),
+            last_windows: Instant::now(),
+            last_pruning: None,
+            failing: false,
+        }
     }
 
     fn run(mut self, jobs: &Receiver<Job>) {
@@ -168,18 +180,22 @@ impl Writer {
             let stop = batch.iter().any(|job| matches!(job, Job::Stop));
             let flush = due || batch.iter().any(|job| matches!(job, Job::Flush { .. } | Job::Stop));
             let work = self.gather(batch, flush, stop);
-            self.carry_out(work);
+            // A fault in one batch must not end the writing of all to come.
+            if catch_unwind(AssertUnwindSafe(|| self.carry_out(work))).is_err() {
+                tracing::error!("a batch of usage and limits was lost to a fault in mcpd");
+            }
             if stop {
                 return;
             }
             if flush {
-                next = Instant::now() + self.rooms.flush;
+                let pause = if self.failing { self.rooms.flush.max(AGAIN) } else { self.rooms.flush };
+                next = Instant::now() + pause;
             }
         }
     }
 
     fn gather(&mut self, jobs: Vec<Job>, flush: bool, stop: bool) -> Work {
-        self.unkept.extend(self.rooms.changed.try_iter());
+        self.unkept.extend(self.rooms.changed.try_iter().map(|allowance| (allowance.id, allowance)));
         Work {
             jobs,
             usage: if flush { self.rooms.meter.drain() } else { Batch::default() },
@@ -209,6 +225,9 @@ impl Writer {
         }
         if work.prune {
             self.last_pruning = Some(Instant::now());
+            if let Err(error) = self.rooms.store.give_back() {
+                tracing::warn!("the database stays as large as it is: {error}");
+            }
         }
         for job in work.jobs {
             match job {
@@ -239,7 +258,7 @@ impl Writer {
 
     fn write_windows(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
         let (boot, saved) = (self.rooms.clock.boot(), self.rooms.clock.now());
-        for allowance in &self.unkept {
+        for allowance in self.unkept.values() {
             let window = SavedWindow {
                 allowance: allowance.id,
                 boot: boot.clone(),

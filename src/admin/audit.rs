@@ -57,14 +57,22 @@ pub(super) async fn list(call: Call) -> Result<HttpResponse, ApiError> {
     let limit = list::limit(query.limit.as_deref())?;
     let ListQuery { after, action, target, .. } = query;
     let filter = store::audit::Filter { after, action, target, limit: limit + 1 };
-    let rows = call.block(move |rooms| rooms.store.read(|db| store::audit::list(db, &filter))).await?;
+    let rows = call
+        .block(move |rooms| {
+            rooms.store.read(|db| match &filter.after {
+                Some(after) if !store::audit::exists(db, after)? => Ok(None),
+                _ => store::audit::list(db, &filter).map(Some),
+            })
+        })
+        .await?;
+    let rows = rows.ok_or_else(|| ApiError::bad_request("the query string: `after` names no row"))?;
     let views = rows.into_iter().map(AuditRow::new).collect();
     Ok(HttpResponse::Ok().json(Page::new(views, limit, |row: &AuditRow| row.id.clone())))
 }
 
 impl AuditRow {
     fn new(chained: Chained) -> Self {
-        let Chained { row, digest, .. } = chained;
+        let Chained { row, digest } = chained;
         let json = |text: Option<String>| text.and_then(|text| RawValue::from_string(text).ok());
         Self {
             id: row.id,

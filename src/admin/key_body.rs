@@ -92,6 +92,8 @@ impl KeyBody {
         if let Some(names) = self.scopes {
             settings.scopes = parse_scopes(&names)?;
         }
+        // A key may be on a plan that has left the configuration: that keeps nobody from disabling it.
+        let decides_limit = self.plan.is_some() || self.requests_per_minute.is_some();
         if let Some(limit) = self.requests_per_minute {
             settings.requests_per_minute = positive("requests_per_minute", limit)?;
         }
@@ -112,9 +114,11 @@ impl KeyBody {
                 .map_err(|error| ApiError::field("metadata", format_args!("cannot be kept: {error}")))?;
         }
         settings.plan = self.plan.unwrap_or(settings.plan);
-        plans
-            .limit(&settings.plan, settings.requests_per_minute)
-            .map_err(|error| ApiError::Unprocessable(format!("`plan`: {error}")))?;
+        if decides_limit {
+            plans
+                .limit(&settings.plan, settings.requests_per_minute)
+                .map_err(|error| ApiError::Unprocessable(format!("`plan`: {error}")))?;
+        }
         settings.require_signature = self.require_signature.unwrap_or(settings.require_signature);
         settings.enabled = self.enabled.unwrap_or(settings.enabled);
         Ok(settings)

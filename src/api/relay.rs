@@ -1,7 +1,8 @@
 //! Passes a stream on to the client, and ends it when its key ends.
 
+use std::cell::RefCell;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -21,12 +22,17 @@ const LOOK: Duration = Duration::from_millis(400);
 
 /// The body of a streamed answer.
 pub(super) struct Relay {
-    events: EventStream,
-    exchange: Rc<Exchange>,
+    stream: Rc<Running>,
     look: Pin<Box<Interval>>,
+    state: State,
+}
+
+/// A stream and its exchange: polled by the body, and watched beside it.
+struct Running {
+    events: RefCell<EventStream>,
+    exchange: Rc<Exchange>,
     /// Tokens of the prompt, where the upstream does not tell.
     prompt: u64,
-    state: State,
 }
 
 enum State {
@@ -47,53 +53,79 @@ impl Relay {
         let mut look = Box::pin(interval_at(tokio::time::Instant::now() + LOOK, LOOK));
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         exchange.meter().stream(1);
-        Self { events, exchange, look, prompt, state: State::Running }
+        let stream = Rc::new(Running { events: RefCell::new(events), exchange, prompt });
+        actix_web::rt::spawn(end_with_key(Rc::downgrade(&stream)));
+        Self { stream, look, state: State::Running }
     }
 
     /// Ends the stream with an event that tells why.
     fn fail(&mut self, error: &ApiError) -> Bytes {
         self.state = State::Telling;
-        self.exchange.set_outcome(error.status().as_u16(), Some(error.code()));
-        self.settle();
+        self.stream.exchange.set_outcome(error.status().as_u16(), Some(error.code()));
+        self.stream.settle_with_next();
         format!("data: {}\n\n", error.body()).into()
     }
 
+    /// Polls the events of a key that still lives. An upstream is silent only if it has nothing to read: while
+    /// a slow client held the events back, nobody listened.
+    fn poll_events(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ApiError>>> {
+        let mut is_time = false;
+        while self.look.as_mut().poll_tick(cx).is_ready() {
+            is_time = true;
+        }
+        let mut events = self.stream.events.borrow_mut();
+        if self.stream.exchange.is_over() && !events.is_done() {
+            return Poll::Ready(Some(Err(gate_over())));
+        }
+        let next = Pin::new(&mut *events).poll_next(cx).map_err(ApiError::from);
+        if is_time
+            && next.is_pending()
+            && let Err(error) = events.check_silence()
+        {
+            return Poll::Ready(Some(Err(error.into())));
+        }
+        next
+    }
+}
+
+impl Running {
     /// Counts the exchange before the client sees its last event: it may ask again at once.
-    fn settle(&self) {
+    fn settle_with_next(&self) {
         self.note_tokens();
         self.exchange.settle_with_next();
     }
 
     /// Only a complete stream tells its usage; what was told before may lag behind what was sent.
     fn note_tokens(&self) {
-        match self.events.tokens() {
-            Some(tokens) if self.events.is_done() => self.exchange.set_tokens(tokens, Certainty::Told),
+        let events = self.events.borrow();
+        match events.tokens() {
+            Some(tokens) if events.is_done() => self.exchange.set_tokens(tokens, Certainty::Told),
             told => {
                 let told = told.unwrap_or(Tokens { prompt: self.prompt, completion: 0 });
-                let completion = told.completion.max(self.events.pieces());
+                let completion = told.completion.max(events.pieces());
                 self.exchange.set_tokens(Tokens { completion, ..told }, Certainty::Estimated);
             }
         }
     }
 
-    /// Polls the events, the key being looked at first every now and then, and the upstream where it has
-    /// nothing to say: while a slow client held the events back, it had no chance to.
-    fn poll_events(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ApiError>>> {
-        let mut is_time = false;
-        while self.look.as_mut().poll_tick(cx).is_ready() {
-            is_time = true;
+    /// Leaves the upstream and gives the permit back, whether or not anybody reads the stream.
+    fn end_with_key(&self) {
+        let error = gate_over();
+        self.exchange.set_outcome(error.status().as_u16(), Some(error.code()));
+        self.note_tokens();
+        self.events.borrow_mut().leave();
+        self.exchange.settle();
+    }
+}
+
+/// Ends a stream with its key, even while its client does not read, so that nobody polls it.
+async fn end_with_key(stream: Weak<Running>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let Some(stream) = stream.upgrade() else { return };
+        if stream.exchange.is_over() && !stream.events.borrow().is_done() {
+            return stream.end_with_key();
         }
-        if is_time && self.exchange.is_over() {
-            return Poll::Ready(Some(Err(gate_over())));
-        }
-        let next = Pin::new(&mut self.events).poll_next(cx).map_err(ApiError::from);
-        if is_time
-            && next.is_pending()
-            && let Err(error) = self.events.check_silence()
-        {
-            return Poll::Ready(Some(Err(error.into())));
-        }
-        next
     }
 }
 
@@ -123,8 +155,8 @@ impl MessageBody for Relay {
         match self.poll_events(cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Some(Ok(bytes))) => {
-                if self.events.is_done() {
-                    self.settle();
+                if self.stream.events.borrow().is_done() {
+                    self.stream.settle_with_next();
                 }
                 Poll::Ready(Some(Ok(bytes)))
             }
@@ -140,7 +172,7 @@ impl MessageBody for Relay {
 impl Drop for Relay {
     fn drop(&mut self) {
         // A client that left in the middle: what it got until then was an estimate's worth.
-        self.note_tokens();
-        self.exchange.meter().stream(-1);
+        self.stream.note_tokens();
+        self.stream.exchange.meter().stream(-1);
     }
 }

@@ -40,4 +40,10 @@ fn begin(log: &Log, writer: BoxMakeWriter, colours: bool) {
         Format::Text => builder.init(),
         Format::Json => builder.json().flatten_event(true).init(),
     }
+    // A panic is told where everything else is, in the background and in JSON too.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let said = panic.payload_as_str().unwrap_or("no message");
+        tracing::error!("a fault in mcpd at {place}: {}", crate::domain::token::redact(said));
+    }));
 }

@@ -54,6 +54,16 @@ pub struct Tokens {
     pub completion: u64,
 }
 
+impl Tokens {
+    /// More tokens than this in one answer are a mistake of whoever told of them.
+    const MOST: u64 = u32::MAX as u64;
+
+    /// Returns the counts as an upstream told them, within reason: a sum of them must fit everywhere.
+    pub fn told(prompt: u64, completion: u64) -> Self {
+        Self { prompt: prompt.min(Self::MOST), completion: completion.min(Self::MOST) }
+    }
+}
+
 impl Figures {
     /// Adds other figures to these.
     pub fn merge(&mut self, other: &Self) {

@@ -8,7 +8,6 @@ use super::keyring::Entry;
 use super::refusal::{Refusal, Refused};
 use super::replay::{self, NotAccepted};
 use crate::clock::Now;
-use crate::domain::scope::Scope;
 use crate::domain::signature::Seal;
 use crate::domain::window::Quota;
 
@@ -26,14 +25,6 @@ impl Permit {
     /// Returns a permit for a request that passed the checks.
     pub(super) fn new(entry: Arc<Entry>, quota: Quota, slot: Slot) -> Self {
         Self { entry, quota, _slot: slot }
-    }
-
-    /// Fails if the key may not do something that only the body told of.
-    pub fn check_scope(&self, scope: Scope) -> Result<(), Refused> {
-        if self.entry.key.settings.scopes.contains(scope) {
-            return Ok(());
-        }
-        Err(self.refuse(Refusal::MissingScope(scope)))
     }
 
     /// Fails if the key may not name the model.

@@ -1,4 +1,5 @@
-//! What both listeners share: errors, routes, client addresses, bodies, and the way of a request.
+//! Between sockets and handlers: errors, routes, bodies and request ids for both listeners, and the way of a
+//! request on the public one.
 
 pub mod bare_errors;
 pub mod body;

@@ -10,7 +10,7 @@ use crate::domain::token;
 const KEY_NAMES: [&str; 8] =
     ["api_key", "apikey", "api-key", "key", "token", "access_token", "authorization", "bearer"];
 
-/// Returns the text with its percent-escapes decoded, as far as they are well-formed and UTF-8.
+/// Returns the text with its percent-escapes decoded, as far as they are well-formed; what is no UTF-8 then is replaced.
 pub fn decode(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
@@ -22,10 +22,16 @@ pub fn decode(text: &str) -> Cow<'_, str> {
         bytes.push(escaped.unwrap_or(*first));
         rest = if escaped.is_some() { &after[2..] } else { after };
     }
-    match String::from_utf8(bytes) {
-        Ok(decoded) => Cow::Owned(decoded),
-        Err(_) => Cow::Borrowed(text),
+    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Returns the text decoded as often as somebody may have escaped it, for finding keys in it.
+fn decode_fully(text: &str) -> String {
+    let mut decoded = text.to_owned();
+    for _ in 0..3 {
+        decoded = decode(&decoded).into_owned();
     }
+    decoded
 }
 
 /// Returns a request's method and path for a log line or an error, any key in them blanked out: a method is
@@ -36,14 +42,14 @@ pub fn request_line(method: &Method, path: &str) -> String {
 
 /// Returns the path for a log line, any key that was pasted into it blanked out.
 fn for_log(path: &str) -> String {
-    let decoded = decode(path);
+    let decoded = decode_fully(path);
     let printable: String = decoded.chars().take(200).filter(|letter| !letter.is_control()).collect();
     token::redact(&printable).into_owned()
 }
 
 /// Tells whether a query string carries a key, or a parameter that is there to carry one.
 pub fn carries_key(query: &str) -> bool {
-    let decoded = decode(query);
+    let decoded = decode_fully(query);
     decoded.contains(token::PREFIX)
         || decoded.split('&').any(|pair| {
             let name = pair.split('=').next().unwrap_or_default();
@@ -72,6 +78,8 @@ mod tests {
             ("access_token", true),
             ("a=mcp_sk_x", true),
             ("a=mcp%5Fsk%5fx", true),
+            ("a=mcp%5Fsk%5fx%ff", true),
+            ("a=%256dcp_sk_x", true),
             ("api%5Fkey=1", true),
             ("keys=1", false),
         ];
@@ -84,6 +92,10 @@ mod tests {
     fn keys_in_paths_are_blanked_out() {
         let path = "/v1/mcp%5Fsk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg38/x%0a";
         assert_eq!(for_log(path), "/v1/mcp_sk_…/x");
+        let key = "sk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg38";
+        for escaped in [format!("/mcp%5F{key}%ff"), format!("/%256dcp_{key}")] {
+            assert!(!for_log(&escaped).contains("ABCDEF"), "{escaped}");
+        }
     }
 
     proptest! {

@@ -12,6 +12,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
+use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
@@ -135,6 +136,10 @@ pub async fn serve(rooms: Rc<Rooms>, request: HttpRequest, payload: Payload) -> 
     if !counted {
         exchange.forget();
     }
+    if request.method() == Method::HEAD {
+        // Its answer has no body whose end could be waited for.
+        exchange.settle();
+    }
     response.map_body(|_, body| Settling::new(body, exchange))
 }
 
@@ -169,6 +174,10 @@ impl Incoming {
         let entry = Arc::clone(&permit.entry);
         self.exchange.admit(permit);
         let body = self.take_body().await?;
+        if self.exchange.is_over() {
+            // The key ended while the body was still coming.
+            return Err(gate::Refused::from(Refusal::InvalidKey).into());
+        }
         self.check_signature(&entry, bearer, &body).await?;
         (route.handler)(self.call(body, parameter)).await
     }

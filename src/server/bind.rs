@@ -8,6 +8,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
 use rustls::ServerConfig;
+use socket2::{Domain, Protocol, Socket, Type};
 
 use super::StartError;
 use crate::admin::Listeners;
@@ -24,11 +25,7 @@ pub(super) struct Sockets {
 /// Binds the TCP listeners; nothing is answered yet.
 pub(super) fn tcp(config: &Config) -> Result<(Vec<TcpListener>, TcpListener), StartError> {
     let bind = |setting, address: SocketAddr| {
-        TcpListener::bind(address).map_err(|cause| StartError::Bind {
-            setting,
-            address: address.to_string(),
-            cause,
-        })
+        bind_tcp(address).map_err(|cause| StartError::Bind { setting, address: address.to_string(), cause })
     };
     let public = config.server.listen.iter().map(|address| bind("server.listen", *address));
     Ok((public.collect::<Result<_, _>>()?, bind("admin.listen", config.admin.listen)?))
@@ -81,6 +78,19 @@ impl Sockets {
 
 fn unusable_socket(path: &Path, cause: io::Error) -> StartError {
     StartError::Bind { setting: "admin.socket", address: path.display().to_string(), cause }
+}
+
+/// Binds an address alone: `[::]` leaves IPv4 to `0.0.0.0`, so that both may be listened on.
+fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // A restart need not wait for the connections of the process before.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(1024)?;
+    Ok(socket.into())
 }
 
 fn bind_socket(path: &Path) -> io::Result<UnixListener> {

@@ -67,6 +67,9 @@ pub enum StartError {
     /// The background writer cannot be started.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
+    /// The background writer did not end well.
+    #[error("the background writer ended early: the last usage figures may be missing")]
+    Writer,
     /// The listeners cannot be served.
     #[error("cannot serve: {0}")]
     Serve(io::Error),

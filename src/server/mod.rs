@@ -172,7 +172,7 @@ impl Server {
         // Left behind it would only be in the way of nothing; the next start replaces it.
         let _ = std::fs::remove_file(socket_path);
         if !matches!(written, Ok(Ok(()))) {
-            tracing::error!("the background writer ended early: the last usage figures may be missing");
+            return Err(StartError::Writer);
         }
         tracing::info!("stopped");
         Ok(())

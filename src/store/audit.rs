@@ -8,8 +8,6 @@ use crate::domain::audit::{Change, Row};
 /// A row with its place in the chain.
 #[derive(Debug)]
 pub struct Chained {
-    /// Its number; later rows have larger ones.
-    pub sequence: i64,
     /// The row.
     pub row: Row,
     /// Its digest, as it was kept.
@@ -90,9 +88,15 @@ pub fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<Ch
         .collect()
 }
 
+/// Tells whether there is a row with the id.
+pub fn exists(connection: &Connection, id: &str) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM audit WHERE id = ?1)")?
+        .query_row([id], |row| row.get(0))
+}
+
 fn chained(row: &rusqlite::Row<'_>) -> rusqlite::Result<Chained> {
     Ok(Chained {
-        sequence: row.get("sequence")?,
         digest: row.get("digest")?,
         row: Row {
             id: row.get("id")?,

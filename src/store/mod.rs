@@ -65,6 +65,12 @@ impl Store {
         Ok(result)
     }
 
+    /// Gives free pages back to the file system: a few at a time, so that nobody waits for long.
+    pub fn give_back(&self) -> Result<(), StoreError> {
+        let writer = self.writer.get()?;
+        Ok(writer.execute_batch("PRAGMA incremental_vacuum(2000)")?)
+    }
+
     /// Brings the write-ahead log into the database, so that a copy of the one file is whole.
     pub fn checkpoint(&self) -> Result<(), StoreError> {
         let writer = self.writer.get()?;

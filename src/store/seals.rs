@@ -20,11 +20,30 @@ pub fn insert(
         .map(drop)
 }
 
-/// Returns every signature kept, with the key it was made with.
-pub fn all(connection: &Connection) -> rusqlite::Result<Vec<(KeyId, Seal)>> {
+/// A signature as it was kept.
+#[derive(Debug)]
+pub struct SavedSeal {
+    /// The key that it was made with.
+    pub key: KeyId,
+    /// The signature.
+    pub seal: Seal,
+    /// When it is too old to be accepted again.
+    pub expires_at: Timestamp,
+}
+
+/// Returns every signature that is not too old yet, the oldest first.
+pub fn live(connection: &Connection, now: Timestamp) -> rusqlite::Result<Vec<SavedSeal>> {
     connection
-        .prepare_cached("SELECT key_id, seal FROM seals")?
-        .query_map([], |row| Ok((column::text(row, "key_id")?, row.get("seal")?)))?
+        .prepare_cached(
+            "SELECT key_id, seal, expires_at FROM seals WHERE expires_at >= ?1 ORDER BY expires_at",
+        )?
+        .query_map([now.as_millis()], |row| {
+            Ok(SavedSeal {
+                key: column::text(row, "key_id")?,
+                seal: row.get("seal")?,
+                expires_at: column::time(row, "expires_at")?,
+            })
+        })?
         .collect()
 }
 

@@ -9,6 +9,7 @@ use actix_web::web::Bytes;
 use serde::de::{self, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use super::body::Body;
 
@@ -35,7 +36,8 @@ pub struct Ask {
     /// The body as it was sent.
     pub body: Bytes,
     model_at: Range<usize>,
-    stream_options_at: Option<Range<usize>>,
+    /// Where the stream's options stand, and what they are.
+    stream_options: Option<(Range<usize>, Map<String, Value>)>,
 }
 
 /// A body that cannot be passed on.
@@ -71,20 +73,26 @@ impl Ask {
         }
         let stream =
             fields.stream.map(|raw| value::<Option<bool>>(raw, "stream", "true or false")).transpose()?;
-        let options = fields.stream_options.map(stream_options).transpose()?.flatten();
         let at = |raw: &RawValue| {
             let start = raw.get().as_ptr() as usize - text.as_ptr() as usize;
             start..start + raw.get().len()
         };
         let model_at = at(model);
-        let stream_options_at = fields.stream_options.map(at);
+        let options = fields.stream_options.map(stream_options).transpose()?;
+        let include_usage = options.as_ref().and_then(|options| options.get("include_usage"));
+        let include_usage = match include_usage {
+            None | Some(Value::Null) => false,
+            Some(Value::Bool(asked)) => *asked,
+            Some(_) => return Err(InvalidAsk::Field(INCLUDE_USAGE.to_owned())),
+        };
+        let stream_options = fields.stream_options.map(at).zip(options);
         Ok(Self {
             shape,
             model: name.into_owned(),
             stream: stream.flatten().unwrap_or(false),
-            include_usage: options.and_then(|options| options.include_usage).unwrap_or(false),
+            include_usage,
             model_at,
-            stream_options_at,
+            stream_options,
             body,
         })
     }
@@ -105,23 +113,15 @@ impl Ask {
     }
 
     fn ask_for_usage(&self) -> (Range<usize>, String) {
-        if let Some(at) = &self.stream_options_at {
-            let mut options: serde_json::Map<String, serde_json::Value> =
-                serde_json::from_slice::<Option<_>>(&self.body[at.clone()])
-                    .expect("`parse` has read it")
-                    .unwrap_or_default();
+        if let Some((at, options)) = &self.stream_options {
+            let mut options = options.clone();
             options.insert("include_usage".to_owned(), true.into());
-            return (at.clone(), serde_json::Value::from(options).to_string());
+            return (at.clone(), Value::from(options).to_string());
         }
         // The body is an object with a model in it, so a comma may follow.
         let brace = memchr::memchr(b'{', &self.body).expect("`parse` has read an object") + 1;
         (brace..brace, r#""stream_options":{"include_usage":true},"#.to_owned())
     }
-}
-
-#[derive(Deserialize)]
-struct StreamOptions {
-    include_usage: Option<bool>,
 }
 
 #[derive(Default)]
@@ -214,8 +214,10 @@ fn check_messages(messages: Option<&RawValue>) -> Result<(), InvalidAsk> {
     }
 }
 
-fn stream_options(raw: &RawValue) -> Result<Option<StreamOptions>, InvalidAsk> {
-    value(raw, "stream_options", "an object")
+const INCLUDE_USAGE: &str = "`stream_options.include_usage` must be true or false";
+
+fn stream_options(raw: &RawValue) -> Result<Map<String, Value>, InvalidAsk> {
+    value::<Option<_>>(raw, "stream_options", "an object").map(Option::unwrap_or_default)
 }
 
 fn value<'a, T: Deserialize<'a>>(raw: &'a RawValue, field: &str, expected: &str) -> Result<T, InvalidAsk> {
@@ -274,6 +276,14 @@ mod tests {
             (r#"{"model":"m","messages":[ ]}"#, "`messages` is empty"),
             (r#"{"model":"m","messages":[{}],"stream":"yes"}"#, "`stream` must be true or false"),
             (r#"{"model":"m","messages":[{}],"stream_options":7}"#, "`stream_options` must be an object"),
+            (
+                r#"{"model":"m","messages":[{}],"stream_options":{"x":1e999}}"#,
+                "`stream_options` must be an object",
+            ),
+            (
+                r#"{"model":"m","messages":[{}],"stream_options":{"include_usage":1}}"#,
+                "must be true or false",
+            ),
             // What was checked must be what the upstream reads.
             (r#"{"model":"m","model":"other","messages":[{}]}"#, "`model` is there twice"),
             (r#"{"model":"m","MODEL":"other","messages":[{}]}"#, "`MODEL` must be written `model`"),
@@ -332,7 +342,7 @@ mod tests {
             });
             let ask = chat(&expected.to_string()).unwrap();
             prop_assert_eq!(&ask.model, &model);
-            let passed: serde_json::Value = serde_json::from_slice(&ask.body_for(&name, true).concat()).unwrap();
+            let passed: Value = serde_json::from_slice(&ask.body_for(&name, true).concat()).unwrap();
             expected["model"] = name.into();
             expected["stream_options"] = serde_json::json!({"include_usage": true});
             prop_assert_eq!(passed, expected);

@@ -148,8 +148,9 @@ impl Attempt<'_> {
         let again = body.clone();
         let mut sent = self.post(ask, body).await;
         // A kept connection may have been closed as it was taken: a fresh one tells. Hanging up on that one too
-        // is an answer of a kind; another upstream is not asked to do what may have been done.
-        if matches!(&sent, Err(error) if is_hang_up(error)) {
+        // is an answer of a kind; nobody is asked to do what may have been done.
+        let may_be_stale = server.may_have_kept_connection(self.clock.steady());
+        if may_be_stale && matches!(&sent, Err(error) if is_hang_up(error)) {
             sent = self.post(ask, again).await;
         }
         sent.map_err(|error| match error {

@@ -13,10 +13,8 @@ use awc::Connector;
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
 
-use super::model_server::ModelServer;
+use super::model_server::{KEPT_IDLE, ModelServer};
 
-/// How long an idle connection is kept: less than model servers keep theirs (Ollama and vLLM: a minute and more).
-const KEPT_IDLE: Duration = Duration::from_secs(15);
 /// No connection lives longer, so that a changed address is noticed.
 const LONGEST_LIFE: Duration = Duration::from_secs(600);
 

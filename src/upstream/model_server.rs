@@ -12,6 +12,8 @@ use super::ask::Shape;
 use crate::config::{Kind, Models, Upstream};
 use crate::domain::token;
 
+/// How long an idle connection is kept: less than model servers keep theirs (Ollama and vLLM: a minute and more).
+pub(super) const KEPT_IDLE: Duration = Duration::from_secs(15);
 /// How long an upstream that could not be reached is asked last.
 const AVOIDED: Duration = Duration::from_secs(5);
 
@@ -38,6 +40,8 @@ pub struct ModelServer {
     refusing_models: Mutex<HashSet<String>>,
     outcomes: [AtomicU64; Outcome::ALL.len()],
     health: Mutex<Health>,
+    /// Steady time of the last outcome, in nanoseconds; 0 before the first.
+    noted_at: AtomicU64,
 }
 
 /// How an upstream has been doing.
@@ -120,6 +124,7 @@ impl ModelServer {
             refusing_models: Mutex::default(),
             outcomes: Default::default(),
             health: Mutex::default(),
+            noted_at: AtomicU64::new(0),
         };
         if server.kind != Kind::Echo {
             server.models_url().parse::<Uri>().map_err(|_| invalid("its base_url is no URL"))?;
@@ -169,6 +174,7 @@ impl ModelServer {
     /// Counts how a request ended; `now` is steady time.
     pub fn note(&self, outcome: Outcome, now: Duration) {
         self.outcomes[outcome as usize].fetch_add(1, Ordering::Relaxed);
+        self.noted_at.store(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
         let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
         *health = if outcome == Outcome::Unreachable { Health::Down(now) } else { Health::Up };
     }
@@ -176,6 +182,12 @@ impl ModelServer {
     /// Returns how it has been doing.
     pub fn health(&self) -> Health {
         *self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells whether a connection may be kept from an answer before, which the upstream may have closed since.
+    pub fn may_have_kept_connection(&self, now: Duration) -> bool {
+        let noted_at = Duration::from_nanos(self.noted_at.load(Ordering::Relaxed));
+        !noted_at.is_zero() && now.saturating_sub(noted_at) <= KEPT_IDLE
     }
 
     /// Tells whether it was unreachable a moment ago, so that others are better asked first.

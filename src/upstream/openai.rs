@@ -58,10 +58,7 @@ struct Chunk<'a> {
 fn read_usage(usage: &RawValue) -> Option<Tokens> {
     let Usage { prompt_tokens, completion_tokens } = serde_json::from_str(usage.get()).ok()?;
     let told = prompt_tokens.is_some() || completion_tokens.is_some();
-    let tokens = Tokens {
-        prompt: prompt_tokens.unwrap_or_default(),
-        completion: completion_tokens.unwrap_or_default(),
-    };
+    let tokens = Tokens::told(prompt_tokens.unwrap_or_default(), completion_tokens.unwrap_or_default());
     told.then_some(tokens)
 }
 

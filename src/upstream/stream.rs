@@ -96,6 +96,11 @@ impl EventStream {
         }
     }
 
+    /// Leaves the upstream: nothing more is wanted of it.
+    pub fn leave(&mut self) {
+        self.source = Source::Ready(Bytes::new());
+    }
+
     /// Fails if the upstream has been silent for too long.
     pub fn check_silence(&mut self) -> Result<(), UpstreamError> {
         if let Source::Upstream { server, clock, last, .. } = &self.source

@@ -33,7 +33,7 @@ impl Counts {
     /// Returns the sums, or `None` if nothing was ever reported.
     pub fn usage(&self) -> Option<Tokens> {
         (*self != Self::default())
-            .then(|| Tokens { prompt: self.prompt_tokens(), completion: self.output.unwrap_or_default() })
+            .then(|| Tokens::told(self.prompt_tokens(), self.output.unwrap_or_default()))
     }
 
     /// Returns the `usage` object of an OpenAI answer, if anything was reported.
@@ -97,8 +97,8 @@ mod tests {
             ),
             (
                 json!({"input_tokens": u64::MAX, "cache_read_input_tokens": 1, "output_tokens": 1}),
-                json!({"prompt_tokens": u64::MAX, "completion_tokens": 1,
-                       "total_tokens": u64::MAX, "prompt_tokens_details": {"cached_tokens": 1}}),
+                json!({"prompt_tokens": u32::MAX, "completion_tokens": 1,
+                       "total_tokens": 1_u64 << 32, "prompt_tokens_details": {"cached_tokens": 1}}),
             ),
         ];
         for (reported, expected) in cases {
