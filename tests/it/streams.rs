@@ -571,6 +571,27 @@ fn a_silent_stream_ends_with_its_key_too() {
 }
 
 #[test]
+fn a_stream_that_nobody_reads_ends_with_its_key_too() {
+    let (tell, told) = channel();
+    let tell = Mutex::new(tell);
+    let (server, _upstream) = serving(move |_, connection| {
+        begin_stream(connection);
+        let event = format!("{{\"choices\":[\"{}\"]}}", "x".repeat(64 * 1024));
+        while send_event(connection, &event) {}
+        let _ = tell.lock().unwrap().send(());
+        false
+    });
+    let (key, made) = server.key(json!({}));
+    let stream = open(&server, &key, &json!({}));
+    // Until all the buffers on the way are full.
+    std::thread::sleep(Duration::from_millis(500));
+    let path = format!("/admin/v1/keys/{}/revoke", made["id"].as_str().unwrap());
+    server.admin(Request::post(&path, &json!({}))).expect(200);
+    assert_eq!(told.recv_timeout(SOON), Ok(()), "the upstream goes on writing");
+    drop(stream);
+}
+
+#[test]
 fn a_change_that_leaves_a_key_alive_ends_no_stream() {
     let (go, went): (Sender<()>, Receiver<()>) = channel();
     let went = Mutex::new(went);
