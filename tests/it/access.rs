@@ -1,10 +1,12 @@
 //! Who may do what on the public listener, and what they are told if they may not.
 
 use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 
 use serde_json::json;
 
-use crate::harness::{Answer, Request, TestServer, escape};
+use crate::harness::{Answer, Request, TestServer, escape, eventually};
 
 /// What a route asks of its caller.
 #[derive(Clone, Copy)]
@@ -634,4 +636,26 @@ fn what_is_no_http_gets_an_error_of_the_one_shape() {
             assert!(answer.code() != "-");
         }
     }
+}
+
+#[test]
+fn a_key_revoked_during_its_upload_gets_no_answer() {
+    let server = TestServer::start();
+    let (key, made) = server.key(json!({}));
+    let bytes = Request::chat("Hello").bearer(&key).bytes();
+    let (begun, rest) = bytes.split_at(bytes.len() - 20);
+    let mut connection = TcpStream::connect(server.public).unwrap();
+    connection.write_all(begun).unwrap();
+    let mut polls = 0;
+    eventually("the head was read, and counts against the limit", || {
+        polls += 1;
+        let own = server.call(&key, Request::get("/v1/key")).expect(200).json();
+        own["remaining"].as_u64() == Some(100_000 - polls - 1)
+    });
+    let id = made["id"].as_str().unwrap();
+    server.admin(Request::post(&format!("/admin/v1/keys/{id}/revoke"), &json!({}))).expect(200);
+    connection.write_all(rest).unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401") && answer.ends_with(INVALID), "{answer}");
 }

@@ -911,3 +911,17 @@ fn the_audit_log_is_listed_page_by_page_and_by_what_was_done() {
         server.admin(Request::new(method, "/admin/v1/audit")).expect_error(405, "method_not_allowed");
     }
 }
+
+#[test]
+fn a_key_on_a_plan_that_is_gone_can_still_be_disabled() {
+    let server = TestServer::setup().toml("plans.gold.requests_per_minute = 500").start();
+    let (key, made) = server.key(json!({"plan": "gold"}));
+    let server = server.restart_with("");
+    server.call(&key, Request::get("/v1/key")).expect(200);
+    let id = made["id"].as_str().unwrap();
+    let change =
+        |body: Value| server.admin(Request::new("PATCH", &format!("/admin/v1/keys/{id}")).json(&body));
+    change(json!({"plan": "gold"})).expect_error(422, "invalid_request");
+    assert_eq!(change(json!({"enabled": false})).expect(200).json()["status"], "disabled");
+    server.call(&key, Request::get("/v1/key")).expect_error(401, "invalid_api_key");
+}

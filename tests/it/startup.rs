@@ -665,3 +665,16 @@ fn what_a_crash_left_behind_is_in_nobody_s_way() {
     let binary = Arc::new(Binary::start_in(folder));
     Request::get("/admin/v1/server").send_unix(&binary.path("data/admin.sock")).expect(200);
 }
+
+#[test]
+fn all_addresses_of_both_families_can_be_listened_on() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let folder = Folder::new();
+    let config =
+        format!("server.listen = [\"0.0.0.0:{port}\", \"[::]:{port}\"]\nadmin.listen = \"127.0.0.1:0\"\n");
+    fs::write(folder.path().join("mcpd.toml"), config).unwrap();
+    let _binary = Binary::start_in(folder);
+    for address in [format!("127.0.0.1:{port}"), format!("[::1]:{port}")] {
+        Request::get("/healthz").send(address.parse().unwrap()).expect(200);
+    }
+}

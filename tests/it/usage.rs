@@ -500,3 +500,17 @@ fn many_at_once_are_all_counted() {
     });
     assert_eq!(usage(&server, "step=day")["totals"]["requests"], 400);
 }
+
+#[test]
+fn an_absurd_usage_figure_stops_nothing() {
+    let usage = json!({"prompt_tokens": i64::MAX, "completion_tokens": u64::MAX});
+    let upstream = FakeUpstream::json(200, json!({"choices": [], "usage": usage}));
+    let server = TestServer::setup().upstream("u", upstream.address, &["m"]).start();
+    let (key, _) = server.key(json!({}));
+    for _ in 0..3 {
+        server.call(&key, Request::chat("Hi")).expect(200);
+    }
+    let server = server.restart();
+    server.call(&key, Request::chat("Hi")).expect(200);
+    assert_eq!(server.usage("")[0]["requests"], 4);
+}

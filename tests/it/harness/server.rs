@@ -115,6 +115,12 @@ impl TestServer {
         Self::start_in(folder, self.toml.clone(), (self.shared_clock.clone(), Arc::clone(&self.clock)))
     }
 
+    /// The same with other configuration, in TOML.
+    pub fn restart_with(mut self, toml: &str) -> Self {
+        toml.clone_into(&mut self.toml);
+        self.restart()
+    }
+
     pub fn stop(&mut self) {
         let _ = self.stop.send(true);
         if let Some(thread) = self.thread.take() {
