@@ -171,12 +171,7 @@ async fn answer(
         Found::OtherMethods(methods) => return Err(ApiError::MethodNotAllowed(methods)),
         Found::Nothing => return Err(nothing_at(request.method(), request.uri().path())),
     };
-    let body = if matches!(payload, Payload::None) {
-        Bytes::new()
-    } else {
-        body::check_length(&request, LONGEST_BODY)?;
-        body::read(&mut payload, LONGEST_BODY).await?
-    };
+    let body = body::take(&request, &mut payload, LONGEST_BODY).await?;
     let parameter = parameter.unwrap_or_default();
     (route.handler)(Call { rooms, actor, request: request.clone(), body, parameter }).await
 }

@@ -11,6 +11,7 @@ use daemonize::{Daemonize, Outcome};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::server::{HandOver, Server};
+use crate::store::folder::folder_of;
 
 /// What the background process says once it answers.
 const STARTED: &str = "started";
@@ -56,7 +57,7 @@ struct Started {
 }
 
 fn start_server(config: Config) -> Result<Started> {
-    let folder = config.store.path.parent().unwrap_or(Path::new("")).to_owned();
+    let folder = folder_of(&config.store.path).to_owned();
     let (log, pid_file) = (folder.join("mcpd.log"), folder.join("mcpd.pid"));
     super::log::start_in_file(&config.log, log.clone());
     let server = Server::start(config, Clock::System, HandOver::File)?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use actix_web::HttpRequest;
+use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use actix_web::web::{Bytes, BytesMut};
@@ -14,8 +15,12 @@ use super::ApiError;
 /// How long a client may pause in the middle of a body.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Reads a body of at most `most` bytes. One that comes in one piece is not copied.
-pub async fn read(payload: &mut actix_web::dev::Payload, most: usize) -> Result<Bytes, ApiError> {
+/// Reads the request's body, of at most `most` bytes. One that comes in one piece is not copied.
+pub async fn take(request: &HttpRequest, payload: &mut Payload, most: usize) -> Result<Bytes, ApiError> {
+    if matches!(payload, Payload::None) {
+        return Ok(Bytes::new());
+    }
+    check_length(request, most)?;
     let Some(mut first) = piece(payload).await? else {
         return Ok(Bytes::new());
     };
@@ -35,13 +40,13 @@ pub async fn read(payload: &mut actix_web::dev::Payload, most: usize) -> Result<
 }
 
 /// Returns the next piece; a client that stops sending is not waited for.
-async fn piece(payload: &mut actix_web::dev::Payload) -> Result<Option<Bytes>, ApiError> {
+async fn piece(payload: &mut Payload) -> Result<Option<Bytes>, ApiError> {
     let next = timeout(LONGEST_PAUSE, payload.next()).await.map_err(|_| ApiError::RequestTimeout)?;
     next.transpose().map_err(|error| broken(&error))
 }
 
 /// Fails early if the head says already that the body is too long.
-pub fn check_length(request: &HttpRequest, most: usize) -> Result<(), ApiError> {
+fn check_length(request: &HttpRequest, most: usize) -> Result<(), ApiError> {
     let length = request.headers().get("content-length").and_then(|value| value.to_str().ok()?.parse().ok());
     if length.is_some_and(|length: u64| length > most as u64) {
         return Err(ApiError::PayloadTooLarge(most));

@@ -210,12 +210,7 @@ impl Incoming {
     }
 
     async fn take_body(&mut self) -> Result<Bytes, ApiError> {
-        if matches!(self.payload, Payload::None) {
-            return Ok(Bytes::new());
-        }
-        let most = self.rooms.max_json_bytes;
-        body::check_length(&self.request, most)?;
-        let body = body::read(&mut self.payload, most).await?;
+        let body = body::take(&self.request, &mut self.payload, self.rooms.max_json_bytes).await?;
         self.exchange.set_bytes_in(body.len() as u64);
         Ok(body)
     }

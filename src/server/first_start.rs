@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use ring::rand::SecureRandom;
@@ -15,6 +15,7 @@ use crate::domain::alphabet;
 use crate::domain::audit::Actor;
 use crate::domain::token::Token;
 use crate::keys::{Issued, Keys, Order};
+use crate::store::folder::{existing_folder_of, folder_of, make_folder_of};
 
 /// The key that the first start made, to be shown this once.
 pub type DefaultKey = Token;
@@ -24,8 +25,7 @@ pub(super) fn check_folders(config: &Config) -> Result<(), StartError> {
     for (setting, path) in
         [("admin.token_file", &config.admin.token_file), ("admin.socket", &config.admin.socket)]
     {
-        let existing = path.ancestors().skip(1).find(|folder| folder.exists());
-        let existing = existing.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let existing = existing_folder_of(path);
         let needed = if path.exists() { Access::EXEC_OK } else { Access::WRITE_OK | Access::EXEC_OK };
         let allowed = if existing.is_dir() { access(existing, needed) } else { Err(Errno::NOTDIR) };
         allowed.map_err(|cause| StartError::File {
@@ -89,13 +89,12 @@ pub(super) fn default_key(
 }
 
 fn beside(store: &Path, name: &str) -> PathBuf {
-    store.parent().unwrap_or(Path::new("")).join(name)
+    folder_of(store).join(name)
 }
 
 /// Writes a secret that nobody but the owner can read, whole or not at all.
 fn write_secret(path: &Path, secret: &str) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    make_folder_of(path)?;
     let mut unfinished = path.as_os_str().to_owned();
     unfinished.push(".new");
     let mut file =
@@ -103,5 +102,5 @@ fn write_secret(path: &Path, secret: &str) -> io::Result<()> {
     writeln!(file, "{secret}")?;
     file.sync_all()?;
     fs::rename(&unfinished, path)?;
-    File::open(folder)?.sync_all()
+    File::open(folder_of(path))?.sync_all()
 }

@@ -5,6 +5,7 @@
 
 pub mod audit;
 mod column;
+pub mod folder;
 pub mod idempotency;
 pub mod keys;
 mod migrate;

@@ -1,14 +1,15 @@
 //! Opens the database: refuses what is not mcpd's, takes the lock, brings the schema up to date.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 
+use super::folder::{existing_folder_of, make_folder_of};
 use super::migrate::{self, APPLICATION_ID, VERSION};
 use super::{Pool, Store, StoreError, keys, usage};
 
@@ -148,8 +149,7 @@ fn is_unfinished(path: &Path) -> bool {
 
 /// Fails early, before anything is made, if a new database could not be.
 fn check_folder(path: &Path) -> Result<(), OpenError> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let existing = parent.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
+    let existing = existing_folder_of(path);
     let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
     rustix::fs::access(existing, access)
         .map_err(|cause| OpenError::Unusable { path: existing.to_owned(), cause: cause.into() })
@@ -158,9 +158,7 @@ fn check_folder(path: &Path) -> Result<(), OpenError> {
 fn lock(path: &Path) -> Result<File, OpenError> {
     let lock_path = beside(path, ".lock");
     let unusable = |cause| OpenError::Unusable { path: lock_path.clone(), cause };
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unusable)?;
-    }
+    make_folder_of(path).map_err(unusable)?;
     let mut options = OpenOptions::new();
     let file =
         options.create(true).truncate(false).write(true).mode(0o600).open(&lock_path).map_err(unusable)?;
