@@ -17,5 +17,6 @@ mod secrecy;
 mod signing;
 mod smoke;
 mod startup;
+mod storage;
 mod streams;
 mod usage;
