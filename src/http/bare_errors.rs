@@ -4,8 +4,10 @@
 //! status and no body. Such an answer is the only one without a request id, so that a connection can tell it
 //! on its way out and say the same in the API's words.
 
+use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use actix_web::web::{Buf as _, Bytes};
@@ -20,19 +22,55 @@ use crate::domain::alphabet;
 #[derive(Debug)]
 pub struct Connection<T> {
     io: T,
-    /// What is left to write of a body that was given.
+    /// How the answers on it end; `None` where errors are told in frames and need no help.
+    tail: Option<Tail>,
+    /// What is left to write where an error was given a body.
     given: Bytes,
 }
 
+/// Whether what was written last could be taken for a bare error and is an answer's own content.
+///
+/// Whoever writes content notes its pieces here.
+#[derive(Clone, Debug, Default)]
+pub struct Tail(Rc<Cell<bool>>);
+
+impl Tail {
+    /// Notes a piece of an answer's body that is to be written next.
+    pub fn passed(&self, piece: &[u8]) {
+        self.0.set(piece.ends_with(b"\r\n"));
+    }
+
+    /// Tells whether such a piece is written last, and not yet flushed.
+    pub fn is_in_doubt(&self) -> bool {
+        self.0.get()
+    }
+}
+
 impl<T> Connection<T> {
-    /// Returns the connection over a socket.
-    pub const fn new(io: T) -> Self {
-        Self { io, given: Bytes::new() }
+    /// Returns the connection over a socket that speaks HTTP/1.1.
+    pub fn http1(io: T) -> Self {
+        Self { io, tail: Some(Tail::default()), given: Bytes::new() }
+    }
+
+    /// Returns the connection over a socket that speaks HTTP/2, where the framework's errors are frames.
+    pub const fn http2(io: T) -> Self {
+        Self { io, tail: None, given: Bytes::new() }
     }
 
     /// Returns the socket.
     pub const fn socket(&self) -> &T {
         &self.io
+    }
+
+    /// Returns where pieces of answers are noted.
+    pub const fn tail(&self) -> Option<&Tail> {
+        self.tail.as_ref()
+    }
+
+    /// What to write in place of what ends in a bare error; `None` for anything else.
+    fn with_body(&self, written: &[u8]) -> Option<Bytes> {
+        let tail = self.tail.as_ref()?;
+        if tail.is_in_doubt() { None } else { with_body(written) }
     }
 }
 
@@ -62,7 +100,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Connection<T> {
 impl<T: AsyncWrite + Unpin> AsyncWrite for Connection<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_given(cx))?;
-        match with_body(buf) {
+        match self.with_body(buf) {
             None => Pin::new(&mut self.io).poll_write(cx, buf),
             Some(answer) => {
                 self.given = answer;
@@ -77,7 +115,11 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Connection<T> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_given(cx))?;
-        Pin::new(&mut self.io).poll_flush(cx)
+        ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+        if let Some(tail) = &self.tail {
+            tail.passed(b"");
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -86,54 +128,95 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Connection<T> {
     }
 }
 
-/// Returns the answer to send in place of a bare error; `None` for anything else.
-fn with_body(answer: &[u8]) -> Option<Bytes> {
-    let status = answer.strip_prefix(b"HTTP/1.1 4")?.get(..2)?;
-    let (line, code, message) = match status {
-        b"00" => ("400 Bad Request", "invalid_request", "This is no valid HTTP request"),
-        b"08" => ("408 Request Timeout", "request_timeout", "The request did not come in time"),
-        b"31" => (
+/// The longest that a bare error is, in bytes: a status, a length, a date.
+const LONGEST: usize = 256;
+
+/// Returns what to write in place of what ends in a bare error: other answers may stand before it.
+fn with_body(written: &[u8]) -> Option<Bytes> {
+    if !written.ends_with(b"\r\n\r\n") {
+        return None;
+    }
+    let tail = &written[written.len().saturating_sub(LONGEST)..];
+    let bare = &tail[memchr::memmem::rfind(tail, b"HTTP/1.1 4")?..];
+    let answer = in_shape(std::str::from_utf8(bare).ok()?)?;
+    Some([&written[..written.len() - bare.len()], answer.as_bytes()].concat().into())
+}
+
+/// Says a bare error in the API's words; `None` if it is no such thing.
+fn in_shape(bare: &str) -> Option<String> {
+    let mut lines = bare.trim_end().split("\r\n");
+    let (status, code, message) = match lines.next()?.strip_prefix("HTTP/1.1 ")?.get(..3)? {
+        "400" => ("400 Bad Request", "invalid_request", "This is no valid HTTP request"),
+        "408" => ("408 Request Timeout", "request_timeout", "The request did not come in time"),
+        "431" => (
             "431 Request Header Fields Too Large",
             "headers_too_large",
             "The request's head is too large: send fewer or shorter headers",
         ),
         _ => return None,
     };
-    let has = |text: &str| memchr::memmem::find(answer, text.as_bytes()).is_some();
-    if has(request_id::HEADER) || !has("content-length: 0\r\n") || !answer.ends_with(b"\r\n\r\n") {
+    let (mut lengths, others): (Vec<&str>, Vec<&str>) = lines.partition(|line| *line == "content-length: 0");
+    let bare = |line: &&str| line.starts_with("connection: ") || line.starts_with("date: ");
+    if lengths.pop().is_none() || !others.iter().all(bare) {
         return None;
     }
     let error = json!({"code": code, "message": message, "type": "invalid_request_error"});
     let body = json!({"error": error}).to_string();
     let id: [u8; 20] = alphabet::random(&SystemRandom::new()).ok()?;
-    let head = format!(
-        "HTTP/1.1 {line}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
-         connection: close\r\nx-request-id: req_{id}\r\n\r\n",
+    Some(format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
+         connection: close\r\n{name}: req_{id}\r\n\r\n{body}",
         length = body.len(),
+        name = request_id::HEADER,
         id = alphabet::as_str(&id),
-    );
-    Some((head + &body).into())
+    ))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const BARE: &str = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    const GOOD: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-request-id: 1\r\n\r\n{}";
+
     #[test]
     fn only_bare_errors_get_a_body() {
-        let bare = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
         let cases = [
-            (bare.to_owned(), true),
-            (bare.replace("400 Bad Request", "431 Too Large"), true),
-            (bare.replace("400 Bad Request", "408 Request Timeout"), true),
-            (bare.replace("400 Bad Request", "404 Not Found"), false),
-            (bare.replace("400 Bad Request", "200 OK"), false),
-            (bare.replace("connection: close", "x-request-id: 1"), false),
+            (BARE.to_owned(), true),
+            (BARE.replace("connection: close", "date: Mon, 23 Nov 2026 22:21:48 GMT"), true),
+            (BARE.replace("400 Bad Request", "431 Too Large"), true),
+            (BARE.replace("400 Bad Request", "408 Request Timeout"), true),
+            (BARE.replace("400 Bad Request", "404 Not Found"), false),
+            (BARE.replace("400 Bad Request", "200 OK"), false),
+            (BARE.replace("connection: close", "x-request-id: 1"), false),
+            (BARE.replace("content-length: 0", "content-length: 10"), false),
+            (GOOD.to_owned() + BARE, true),
+            (GOOD.repeat(20) + BARE, true),
+            (BARE.to_owned() + GOOD, false),
             ("HTTP/1.1 400".to_owned(), false),
             ("{}".to_owned(), false),
         ];
         for (answer, replaced) in cases {
             assert_eq!(with_body(answer.as_bytes()).is_some(), replaced, "{answer}");
         }
+    }
+
+    #[test]
+    fn what_stands_before_a_bare_error_is_kept() {
+        let written = with_body((GOOD.to_owned() + BARE).as_bytes()).unwrap();
+        let written = std::str::from_utf8(&written).unwrap();
+        let error = written.strip_prefix(GOOD).unwrap();
+        assert!(error.starts_with("HTTP/1.1 400 Bad Request\r\ncontent-type: application/json"), "{error}");
+    }
+
+    #[test]
+    fn content_that_looks_like_a_bare_error_is_left_alone() {
+        let connection = Connection::http1(());
+        assert!(connection.with_body(BARE.as_bytes()).is_some());
+        connection.tail().unwrap().passed(BARE.as_bytes());
+        assert!(connection.with_body(BARE.as_bytes()).is_none());
+        connection.tail().unwrap().passed(b"{}");
+        assert!(connection.with_body(BARE.as_bytes()).is_some());
+        assert!(Connection::http2(()).with_body(BARE.as_bytes()).is_none());
     }
 }

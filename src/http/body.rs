@@ -14,6 +14,10 @@ use super::ApiError;
 
 /// How long a client may pause in the middle of a body.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How much of a refused body is read before the answer, in bytes.
+const MOST_DISCARDED: usize = 1024 * 1024;
+/// How long that may take.
+const LONGEST_DISCARD: Duration = Duration::from_secs(1);
 
 /// Reads the request's body, of at most `most` bytes. One that comes in one piece is not copied.
 pub async fn take(request: &HttpRequest, payload: &mut Payload, most: usize) -> Result<Bytes, ApiError> {
@@ -37,6 +41,23 @@ pub async fn take(request: &HttpRequest, payload: &mut Payload, most: usize) -> 
         joined.extend_from_slice(&piece);
     }
     Ok(if joined.is_empty() { first } else { joined.freeze() })
+}
+
+/// Reads what is left of a refused body, up to a bound: some clients read no answer before they have sent it all.
+///
+/// HTTP/2 only: an HTTP/1.1 connection lingers after its answer, and what comes then is thrown away.
+pub async fn discard(payload: &mut Payload) {
+    let all = async {
+        let mut left = MOST_DISCARDED;
+        while let Some(Ok(piece)) = payload.next().await {
+            left = left.saturating_sub(piece.len());
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    // Whatever is left after that is refused with the connection's own means.
+    let _ = timeout(LONGEST_DISCARD, all).await;
 }
 
 /// Returns the next piece; a client that stops sending is not waited for.

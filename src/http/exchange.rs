@@ -12,6 +12,7 @@ use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::web::Bytes;
 
 use super::ApiError;
+use super::bare_errors::Tail;
 use crate::clock::{Clock, Now};
 use crate::domain::histogram::Histogram;
 use crate::domain::key::LastUse;
@@ -209,11 +210,14 @@ pub struct Settling {
     /// What is still to come of a body of known length.
     left: Option<u64>,
     exchange: Rc<Exchange>,
+    /// Where pieces are noted, if the connection wants to know.
+    tail: Option<Tail>,
+    ended: bool,
 }
 
 impl Settling {
     /// Returns the body; one with nothing in it settles the exchange right away.
-    pub fn new(body: BoxBody, exchange: Rc<Exchange>) -> Self {
+    pub fn new(body: BoxBody, exchange: Rc<Exchange>, tail: Option<Tail>) -> Self {
         let left = match body.size() {
             BodySize::None | BodySize::Sized(0) => {
                 exchange.settle();
@@ -222,10 +226,13 @@ impl Settling {
             BodySize::Sized(length) => Some(length),
             BodySize::Stream => None,
         };
-        Self { body, left, exchange }
+        Self { body, left, exchange, tail, ended: false }
     }
 
     fn passed(&mut self, bytes: &Bytes) {
+        if let Some(tail) = &self.tail {
+            tail.passed(bytes);
+        }
         let exchange = &self.exchange;
         exchange.bytes_out.set(exchange.bytes_out.get() + bytes.len() as u64);
         if let Some(left) = &mut self.left {
@@ -245,11 +252,22 @@ impl MessageBody for Settling {
     }
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
         let next = ready!(Pin::new(&mut self.body).poll_next(cx));
         match &next {
             Some(Ok(bytes)) => self.passed(bytes),
             Some(Err(_)) => {}
-            None => self.exchange.settle(),
+            None => {
+                self.exchange.settle();
+                self.ended = true;
+                if self.tail.as_ref().is_some_and(Tail::is_in_doubt) {
+                    // Once more around: what was written is flushed before anything is written behind it.
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+            }
         }
         Poll::Ready(next)
     }

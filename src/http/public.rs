@@ -12,12 +12,13 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{Method, Version};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::FutureExt as _;
 
+use super::bare_errors::Tail;
 use super::error::{nothing_at, quota_headers};
 use super::exchange::{Exchange, Settling};
 use super::request_id::{self, RequestId, RequestIds};
@@ -102,7 +103,7 @@ pub struct Call {
 }
 
 /// Answers a request.
-pub async fn serve(rooms: Rc<Rooms>, request: HttpRequest, payload: Payload) -> HttpResponse<Settling> {
+pub async fn serve(rooms: Rc<Rooms>, request: HttpRequest, mut payload: Payload) -> HttpResponse<Settling> {
     let id = rooms.request_ids.of(request.headers());
     let found = find(rooms.routes, request.method(), request.uri().path());
     let (endpoint, counted) = match &found {
@@ -111,7 +112,8 @@ pub async fn serve(rooms: Rc<Rooms>, request: HttpRequest, payload: Payload) -> 
     };
     let exchange = Exchange::begin(Arc::clone(&rooms.meter), rooms.clock.clone(), endpoint);
     let (head, exchange_held) = (request.clone(), Rc::clone(&exchange));
-    let incoming = Incoming { rooms, request: head, payload, id: id.clone(), exchange: exchange_held };
+    let incoming =
+        Incoming { rooms, request: head, payload: &mut payload, id: id.clone(), exchange: exchange_held };
     let mut response = match AssertUnwindSafe(incoming.answer(found)).catch_unwind().await {
         Ok(Ok(response)) => {
             exchange.set_outcome(response.status().as_u16(), None);
@@ -121,6 +123,9 @@ pub async fn serve(rooms: Rc<Rooms>, request: HttpRequest, payload: Payload) -> 
         // The panic itself is in the log already.
         Err(_) => refuse(&ApiError::Internal, &exchange),
     };
+    if response.status().is_client_error() && request.version() == Version::HTTP_2 {
+        body::discard(&mut payload).await;
+    }
     let headers = response.headers_mut();
     headers.insert(HeaderName::from_static(request_id::HEADER), id.header());
     if let Some(quota) = exchange.quota() {
@@ -133,6 +138,7 @@ pub async fn serve(rooms: Rc<Rooms>, request: HttpRequest, payload: Payload) -> 
         }
     }
     super::log(&request, &id, &response);
+    let tail = request.conn_data::<Tail>().cloned();
     if !counted {
         exchange.forget();
     }
@@ -140,19 +146,19 @@ pub async fn serve(rooms: Rc<Rooms>, request: HttpRequest, payload: Payload) -> 
         // Its answer has no body whose end could be waited for.
         exchange.settle();
     }
-    response.map_body(|_, body| Settling::new(body, exchange))
+    response.map_body(|_, body| Settling::new(body, exchange, tail))
 }
 
 /// A request that nobody has looked at yet.
-struct Incoming {
+struct Incoming<'a> {
     rooms: Rc<Rooms>,
     request: HttpRequest,
-    payload: Payload,
+    payload: &'a mut Payload,
     id: RequestId,
     exchange: Rc<Exchange>,
 }
 
-impl Incoming {
+impl Incoming<'_> {
     /// The steps in the contract's order; each either goes on or ends the request.
     async fn answer(mut self, found: Found<'static, '_, Access, Handler>) -> Result<HttpResponse, ApiError> {
         let request = self.request.clone();
@@ -210,7 +216,7 @@ impl Incoming {
     }
 
     async fn take_body(&mut self) -> Result<Bytes, ApiError> {
-        let body = body::take(&self.request, &mut self.payload, self.rooms.max_json_bytes).await?;
+        let body = body::take(&self.request, self.payload, self.rooms.max_json_bytes).await?;
         self.exchange.set_bytes_in(body.len() as u64);
         Ok(body)
     }

@@ -28,6 +28,8 @@ use crate::http::bare_errors::Connection;
 const SLOWEST_HEAD: Duration = Duration::from_secs(10);
 /// How long an idle connection is kept.
 const KEPT_IDLE: Duration = Duration::from_secs(75);
+/// How long a client that still sends after its answer is read from, so that the answer is not lost with a reset.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// Where to listen, and what to speak there.
 pub(super) enum Listener {
@@ -56,7 +58,7 @@ where
         Listener::Tcp(listener) => builder.listen("tcp", listener, move || {
             fn_service(|socket: TcpStream| async move {
                 let peer = without_delay(&socket)?;
-                Ok((Connection::new(socket), Protocol::Http1, peer))
+                Ok((Connection::http1(socket), Protocol::Http1, peer))
             })
             .and_then(http(make(), signal.clone()))
         }),
@@ -68,16 +70,18 @@ where
                     .and_then(|socket: TlsStream<TcpStream>| async move {
                         let (tcp, session) = socket.get_ref();
                         let peer = without_delay(tcp).map_err(TlsError::Service)?;
-                        let h2 = session.alpn_protocol() == Some(b"h2");
-                        let protocol = if h2 { Protocol::Http2 } else { Protocol::Http1 };
-                        Ok((Connection::new(socket), protocol, peer))
+                        Ok(if session.alpn_protocol() == Some(b"h2") {
+                            (Connection::http2(socket), Protocol::Http2, peer)
+                        } else {
+                            (Connection::http1(socket), Protocol::Http1, peer)
+                        })
                     })
                     .and_then(http(make(), signal.clone()).map_err(TlsError::Service))
             })
         }
         Listener::Unix(listener) => builder.listen_uds("unix", listener, move || {
             fn_service(
-                |socket: UnixStream| async move { Ok((Connection::new(socket), Protocol::Http1, None)) },
+                |socket: UnixStream| async move { Ok((Connection::http1(socket), Protocol::Http1, None)) },
             )
             .and_then(http(make(), signal.clone()))
         }),
@@ -111,7 +115,8 @@ where
         .client_request_timeout(SLOWEST_HEAD)
         // A client that closed its side has left: its upstream request ends with it.
         .h1_allow_half_closed(false)
-        .on_connect_ext(note_peer)
+        .client_disconnect_timeout(LINGER)
+        .on_connect_ext(note)
         .finish(map_config(app, |()| AppConfig::default()))
 }
 
@@ -121,9 +126,17 @@ fn without_delay(socket: &TcpStream) -> Result<Option<SocketAddr>, DispatchError
     Ok(socket.peer_addr().ok())
 }
 
+/// Notes what a connection's requests want to know of it.
+fn note<T: 'static>(connection: &Connection<T>, extensions: &mut Extensions) {
+    if let Some(tail) = connection.tail() {
+        extensions.insert(tail.clone());
+    }
+    note_peer(connection.socket(), extensions);
+}
+
 /// Notes who is at the other end of the admin socket.
-fn note_peer<T: 'static>(connection: &Connection<T>, extensions: &mut Extensions) {
-    let socket: &dyn std::any::Any = connection.socket();
+fn note_peer<T: 'static>(socket: &T, extensions: &mut Extensions) {
+    let socket: &dyn std::any::Any = socket;
     if let Some(peer) = socket.downcast_ref::<UnixStream>().and_then(|socket| socket.peer_cred().ok()) {
         extensions.insert(Peer { uid: peer.uid(), pid: peer.pid() });
     }

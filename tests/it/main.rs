@@ -9,6 +9,7 @@ mod access;
 mod addresses;
 mod admin;
 mod anthropic_upstream;
+mod errors;
 mod failover;
 mod keys;
 mod limits;
