@@ -14,10 +14,8 @@ use super::ApiError;
 
 /// How long a client may pause in the middle of a body.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How much of a refused body is read before the answer, in bytes.
-const MOST_DISCARDED: usize = 1024 * 1024;
-/// How long that may take.
-const LONGEST_DISCARD: Duration = Duration::from_secs(1);
+/// How long a client that still sends after its refusal is read from.
+pub const LINGER: Duration = Duration::from_secs(2);
 
 /// Reads the request's body, of at most `most` bytes. One that comes in one piece is not copied.
 pub async fn take(request: &HttpRequest, payload: &mut Payload, most: usize) -> Result<Bytes, ApiError> {
@@ -43,21 +41,14 @@ pub async fn take(request: &HttpRequest, payload: &mut Payload, most: usize) -> 
     Ok(if joined.is_empty() { first } else { joined.freeze() })
 }
 
-/// Reads what is left of a refused body, up to a bound: some clients read no answer before they have sent it all.
+/// Reads what is left of a refused body, for [`LINGER`] at most: some clients read no answer before they have
+/// sent it all.
 ///
 /// HTTP/2 only: an HTTP/1.1 connection lingers after its answer, and what comes then is thrown away.
 pub async fn discard(payload: &mut Payload) {
-    let all = async {
-        let mut left = MOST_DISCARDED;
-        while let Some(Ok(piece)) = payload.next().await {
-            left = left.saturating_sub(piece.len());
-            if left == 0 {
-                return;
-            }
-        }
-    };
-    // Whatever is left after that is refused with the connection's own means.
-    let _ = timeout(LONGEST_DISCARD, all).await;
+    let all = async { while let Some(Ok(_)) = payload.next().await {} };
+    // A client that is slower than that is refused with the connection's own means.
+    let _ = timeout(LINGER, all).await;
 }
 
 /// Returns the next piece; a client that stops sending is not waited for.

@@ -23,13 +23,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::admin::Peer;
 use crate::http::bare_errors::Connection;
+use crate::http::body::LINGER;
 
 /// How long a connection may take to send a request's head.
 const SLOWEST_HEAD: Duration = Duration::from_secs(10);
 /// How long an idle connection is kept.
 const KEPT_IDLE: Duration = Duration::from_secs(75);
-/// How long a client that still sends after its answer is read from, so that the answer is not lost with a reset.
-const LINGER: Duration = Duration::from_secs(2);
 
 /// Where to listen, and what to speak there.
 pub(super) enum Listener {
@@ -115,6 +114,7 @@ where
         .client_request_timeout(SLOWEST_HEAD)
         // A client that closed its side has left: its upstream request ends with it.
         .h1_allow_half_closed(false)
+        // With a reset instead, the answer would be lost.
         .client_disconnect_timeout(LINGER)
         .on_connect_ext(note)
         .finish(map_config(app, |()| AppConfig::default()))
