@@ -6,11 +6,12 @@ use actix_web::HttpRequest;
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
-use actix_web::web::{Bytes, BytesMut};
+use actix_web::web::Bytes;
 use futures_util::StreamExt as _;
 use tokio::time::timeout;
 
 use super::ApiError;
+use crate::upstream::{Collect, collect};
 
 /// How long a client may pause in the middle of a body.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -23,22 +24,11 @@ pub async fn take(request: &HttpRequest, payload: &mut Payload, most: usize) -> 
         return Ok(Bytes::new());
     }
     check_length(request, most)?;
-    let Some(mut first) = piece(payload).await? else {
-        return Ok(Bytes::new());
-    };
-    let mut joined = BytesMut::new();
-    loop {
-        if first.len() + joined.len() > most {
-            return Err(ApiError::PayloadTooLarge(most));
-        }
-        let Some(piece) = piece(payload).await? else { break };
-        if joined.is_empty() {
-            joined.reserve(first.len() + piece.len());
-            joined.extend_from_slice(&std::mem::take(&mut first));
-        }
-        joined.extend_from_slice(&piece);
-    }
-    Ok(if joined.is_empty() { first } else { joined.freeze() })
+    collect(payload, most, LONGEST_PAUSE).await.map_err(|error| match error {
+        Collect::TimedOut => ApiError::RequestTimeout,
+        Collect::TooLong => ApiError::PayloadTooLarge(most),
+        Collect::Broken(error) => broken(&error),
+    })
 }
 
 /// Reads what is left of a refused body, for [`LINGER`] at most: some clients read no answer before they have
@@ -49,12 +39,6 @@ pub async fn discard(payload: &mut Payload) {
     let all = async { while let Some(Ok(_)) = payload.next().await {} };
     // A client that is slower than that is refused with the connection's own means.
     let _ = timeout(LINGER, all).await;
-}
-
-/// Returns the next piece; a client that stops sending is not waited for.
-async fn piece(payload: &mut Payload) -> Result<Option<Bytes>, ApiError> {
-    let next = timeout(LONGEST_PAUSE, payload.next()).await.map_err(|_| ApiError::RequestTimeout)?;
-    next.transpose().map_err(|error| broken(&error))
 }
 
 /// Fails early if the head says already that the body is too long.

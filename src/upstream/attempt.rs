@@ -5,12 +5,10 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
-use actix_web::web::{Bytes, BytesMut};
+use actix_web::web::Bytes;
 use awc::ClientResponse;
 use awc::error::{ConnectError, SendRequestError};
-use futures_util::StreamExt as _;
 use serde::Deserialize;
-use tokio::time::timeout;
 
 use super::anthropic::StreamTranslator;
 use super::body::Body;
@@ -19,7 +17,7 @@ use super::error::{Rejection, UpstreamError};
 use super::model_server::{ModelServer, Outcome};
 use super::prepared::Prepared;
 use super::stream::{EventStream, Reader};
-use super::{Answer, Answered, Ask, Whole, anthropic, echo, openai};
+use super::{Answer, Answered, Ask, Collect, Whole, anthropic, collect, echo, openai};
 use crate::clock::Clock;
 use crate::config::Kind;
 
@@ -194,7 +192,7 @@ impl Attempt<'_> {
                 );
                 UpstreamError::Timeout
             }
-            Collect::Broken(error) => self.garbage(&error),
+            Collect::Broken(error) => self.garbage(&format!("broke off: {error}")),
             Collect::TooLong => self.garbage("is longer than 64 MiB"),
         })
     }
@@ -272,31 +270,4 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
 /// `Retry-After` in seconds; the form with a date is not used by model servers.
 fn retry_after(headers: &HeaderMap) -> Option<u64> {
     headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()
-}
-
-enum Collect {
-    TimedOut,
-    TooLong,
-    Broken(String),
-}
-
-/// Reads a whole body; `patience` is for each piece. One that comes in one piece is not copied.
-async fn collect(response: &mut ClientResponse, most: usize, patience: Duration) -> Result<Bytes, Collect> {
-    let mut first = Bytes::new();
-    let mut joined = BytesMut::new();
-    while let Some(piece) = timeout(patience, response.next()).await.map_err(|_| Collect::TimedOut)? {
-        let piece = piece.map_err(|error| Collect::Broken(format!("broke off: {error}")))?;
-        if first.is_empty() && joined.is_empty() {
-            first = piece;
-        } else {
-            if joined.is_empty() {
-                joined.extend_from_slice(&std::mem::take(&mut first));
-            }
-            joined.extend_from_slice(&piece);
-        }
-        if first.len() + joined.len() > most {
-            return Err(Collect::TooLong);
-        }
-    }
-    Ok(if joined.is_empty() { first } else { joined.freeze() })
 }
