@@ -26,7 +26,7 @@ use crate::meter::{Meter, Record};
 /// A request being answered.
 ///
 /// Settled when its answer's last byte is handed over, before the client can have seen it; dropped before
-/// that, the client has left, and that is counted.
+/// that, the client has left or mcpd itself has failed, and that is counted.
 pub struct Exchange {
     meter: Arc<Meter>,
     clock: Clock,
@@ -197,7 +197,10 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         if !self.settled.get() {
-            self.outcome.set((CLIENT_CLOSED_REQUEST, None));
+            // A fault in the middle of an answer is none of the client's doing.
+            let fault = std::thread::panicking();
+            let internal = (ApiError::Internal.status().as_u16(), Some(ApiError::Internal.code()));
+            self.outcome.set(if fault { internal } else { (CLIENT_CLOSED_REQUEST, None) });
             self.settle();
         }
         self.meter.close();

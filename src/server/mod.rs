@@ -27,7 +27,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Kind};
 use crate::domain::alphabet;
 use crate::gate::Gate;
-use crate::http::public::{self, Signing};
+use crate::http::public::{self, PublicRoute, Signing};
 use crate::http::request_id::RequestIds;
 use crate::keeper::{self, Keeper, Retention};
 use crate::keys::Keys;
@@ -51,6 +51,8 @@ pub struct Server {
     keeper_thread: thread::JoinHandle<()>,
     /// The key that was made at this first start, if it is the caller's to show.
     pub default_key: Option<DefaultKey>,
+    /// What the public listener answers: the API, unless a test puts its own here.
+    pub routes: &'static [PublicRoute],
 }
 
 /// What all workers share.
@@ -131,7 +133,14 @@ impl Server {
             random: alphabet::random(&random).map_err(|_| StartError::Randomness)?,
             workers: AtomicUsize::new(0),
         };
-        Ok(Self { config, rooms: Arc::new(rooms), sockets, keeper_thread, default_key })
+        Ok(Self {
+            config,
+            rooms: Arc::new(rooms),
+            sockets,
+            keeper_thread,
+            default_key,
+            routes: crate::api::ROUTES,
+        })
     }
 
     /// Returns where the server listens.
@@ -151,9 +160,9 @@ impl Server {
     }
 
     async fn serve<S: Future<Output = ()>>(self, stop: impl Fn() -> S) -> Result<(), StartError> {
-        let Self { config, rooms, sockets, keeper_thread, .. } = self;
+        let Self { config, rooms, sockets, keeper_thread, routes, .. } = self;
         let socket_path = config.admin.socket.clone();
-        let (public, admin) = sockets.serve(&config, &rooms).map_err(StartError::Serve)?;
+        let (public, admin) = sockets.serve(&config, &rooms, routes).map_err(StartError::Serve)?;
         tell_ready(&config, &rooms.admin.listeners);
         let handles = [public.handle(), admin.handle()];
         let servers = [public, admin].map(actix_web::rt::spawn);
@@ -199,13 +208,18 @@ impl Checked {
 }
 
 impl Sockets {
-    fn serve(self, config: &Config, rooms: &Arc<Shared>) -> std::io::Result<(ActixServer, ActixServer)> {
+    fn serve(
+        self,
+        config: &Config,
+        rooms: &Arc<Shared>,
+        routes: &'static [PublicRoute],
+    ) -> std::io::Result<(ActixServer, ActixServer)> {
         let Self { public, admin, socket, tls } = self;
         let grace = config.server.shutdown_grace.as_secs();
         let workers = config.server.workers.or(thread::available_parallelism().ok());
         let (settings, shared) = (config.clone(), Arc::clone(rooms));
         let make = move || {
-            let rooms = Rc::new(shared.public(&settings));
+            let rooms = Rc::new(shared.public(&settings, routes));
             move |request: HttpRequest, payload: web::Payload| {
                 public::serve(Rc::clone(&rooms), request, payload.into_inner())
             }
@@ -234,7 +248,7 @@ impl Sockets {
 }
 
 impl Shared {
-    fn public(&self, config: &Config) -> public::Rooms {
+    fn public(&self, config: &Config, routes: &'static [PublicRoute]) -> public::Rooms {
         let admin = &self.admin;
         public::Rooms {
             gate: Arc::clone(&self.gate),
@@ -248,7 +262,7 @@ impl Shared {
             signing: Signing { required: config.signing.required, max_skew: config.signing.max_skew },
             stopping: Arc::clone(&self.stopping),
             request_ids: self.request_ids(),
-            routes: crate::api::ROUTES,
+            routes,
         }
     }
 

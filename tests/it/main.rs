@@ -11,6 +11,7 @@ mod admin;
 mod anthropic_upstream;
 mod errors;
 mod failover;
+mod faults;
 mod keys;
 mod limits;
 mod openai_upstream;

@@ -173,6 +173,12 @@ impl Answer {
 }
 
 impl Stream {
+    /// The next answer on a connection that is kept.
+    pub fn of(connection: TcpStream) -> Self {
+        connection.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self::read(Box::new(connection))
+    }
+
     fn read(connection: Box<dyn ReadWrite>) -> Self {
         let mut stream = Self {
             status: 0,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use mcpd::clock::{Clock, ManualClock};
 use mcpd::config::Config;
+use mcpd::http::public::PublicRoute;
 use mcpd::server::{HandOver, Server};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -16,9 +17,11 @@ use tokio::sync::watch;
 use super::{Answer, Folder, Request};
 
 /// A server to be started.
+#[derive(Clone)]
 pub struct Setup {
     toml: String,
     clock: (Clock, Arc<ManualClock>),
+    routes: &'static [PublicRoute],
 }
 
 /// A running server. Its clock stands still until it is moved.
@@ -28,8 +31,7 @@ pub struct TestServer {
     pub admin: SocketAddr,
     pub token: String,
     pub clock: Arc<ManualClock>,
-    toml: String,
-    shared_clock: Clock,
+    setup: Setup,
     stop: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -49,8 +51,13 @@ impl Setup {
         ))
     }
 
+    /// Other routes in place of the API.
+    pub fn routes(self, routes: &'static [PublicRoute]) -> Self {
+        Self { routes, ..self }
+    }
+
     pub fn start(self) -> TestServer {
-        TestServer::start_in(Folder::new(), self.toml, self.clock)
+        TestServer::start_in(Folder::new(), self)
     }
 }
 
@@ -61,10 +68,11 @@ impl TestServer {
     }
 
     pub fn setup() -> Setup {
-        Setup { toml: "plans.standard.requests_per_minute = 100000\n".to_owned(), clock: Clock::manual() }
+        let toml = "plans.standard.requests_per_minute = 100000\n".to_owned();
+        Setup { toml, clock: Clock::manual(), routes: mcpd::api::ROUTES }
     }
 
-    fn start_in(folder: Folder, toml: String, clock: (Clock, Arc<ManualClock>)) -> Self {
+    fn start_in(folder: Folder, setup: Setup) -> Self {
         let path = |name: &str| folder.path().join(name);
         let file = path("mcpd.toml");
         let own = format!(
@@ -74,9 +82,10 @@ impl TestServer {
             path("admin-token").display(),
             path("mcpd.db").display()
         );
-        std::fs::write(&file, format!("{own}{toml}")).unwrap();
+        std::fs::write(&file, format!("{own}{}", setup.toml)).unwrap();
         let config = Config::load(Some(&file)).unwrap();
-        let server = Server::start(config, clock.0.clone(), HandOver::File).unwrap();
+        let mut server = Server::start(config, setup.clock.0.clone(), HandOver::File).unwrap();
+        server.routes = setup.routes;
         let (public, admin) = (server.listeners().public[0], server.listeners().admin);
         let (stop, stopped) = watch::channel(false);
         let thread = std::thread::spawn(move || {
@@ -99,9 +108,8 @@ impl TestServer {
             public,
             admin,
             token,
-            clock: clock.1,
-            shared_clock: clock.0,
-            toml,
+            clock: Arc::clone(&setup.clock.1),
+            setup,
             stop,
             thread: Some(thread),
             folder,
@@ -112,12 +120,12 @@ impl TestServer {
     pub fn restart(mut self) -> Self {
         self.stop();
         let folder = std::mem::replace(&mut self.folder, Folder::new());
-        Self::start_in(folder, self.toml.clone(), (self.shared_clock.clone(), Arc::clone(&self.clock)))
+        Self::start_in(folder, self.setup.clone())
     }
 
     /// The same with other configuration, in TOML.
     pub fn restart_with(mut self, toml: &str) -> Self {
-        toml.clone_into(&mut self.toml);
+        toml.clone_into(&mut self.setup.toml);
         self.restart()
     }
 
@@ -164,7 +172,7 @@ impl TestServer {
 
     /// The server's wall clock, in unix seconds.
     pub fn unix_time(&self) -> i64 {
-        self.shared_clock.now().wall.as_seconds()
+        self.setup.clock.0.now().wall.as_seconds()
     }
 
     /// Usage of the last day, grouped as asked: the rows.

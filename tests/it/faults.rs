@@ -1,0 +1,98 @@
+//! A fault in mcpd itself: it costs the request that met it, and nothing else.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use actix_web::HttpResponse;
+use actix_web::http::Method;
+use actix_web::web::Bytes;
+use futures_util::{StreamExt as _, stream};
+use mcpd::gate::Demand;
+use mcpd::http::public::{Access, Handler, PublicRoute};
+use mcpd::http::routes::Route;
+use serde_json::{Value, json};
+
+use crate::harness::{Request, Stream, TestServer};
+
+static ROUTES: &[PublicRoute] = &[
+    get("/v1/at-once", |_| panic!("as a handler might")),
+    get("/v1/later", |_| {
+        Box::pin(async {
+            actix_web::rt::task::yield_now().await;
+            panic!("as a handler might")
+        })
+    }),
+    get("/v1/half-way", |_| {
+        let pieces = stream::iter(0..).map(|number| match number {
+            0 => Ok::<_, actix_web::Error>(Bytes::from_static(b"half")),
+            _ => panic!("as a body might"),
+        });
+        Box::pin(async { Ok(HttpResponse::Ok().streaming(pieces)) })
+    }),
+    get("/v1/fine", |_| Box::pin(async { Ok(HttpResponse::Ok().json(json!({"fine": true}))) })),
+];
+
+const fn get(pattern: &'static str, handler: Handler) -> PublicRoute {
+    let access = Access::Key(Demand::AnyKey);
+    Route { method: Method::GET, pattern, slashes: false, access, summary: "", handler }
+}
+
+/// A server with these routes, and a key that has one slot.
+fn serving() -> (TestServer, String) {
+    let server = TestServer::setup().routes(ROUTES).start();
+    let (key, _) = server.key(json!({"max_concurrent": 1}));
+    (server, key)
+}
+
+/// How many requests ended how: endpoint, status, and how many.
+fn ends(server: &TestServer) -> Vec<(String, u64, u64)> {
+    let number = |row: &Value, name: &str| row[name].as_u64().unwrap();
+    let rows = server.usage("endpoint,status");
+    let mut ends: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            (row["endpoint"].as_str().unwrap().to_owned(), number(row, "status"), number(row, "requests"))
+        })
+        .collect();
+    ends.sort();
+    ends
+}
+
+#[test]
+fn a_handler_that_panics_costs_its_request_and_nothing_else() {
+    let (server, key) = serving();
+    for path in ["/v1/at-once", "/v1/later"] {
+        let mut connection = TcpStream::connect(server.public).unwrap();
+        let mut ask = |path: &str| {
+            let request = Request::get(path).bearer(&key).header("Connection", "keep-alive");
+            connection.write_all(&request.bytes()).unwrap();
+            Stream::of(connection.try_clone().unwrap()).finish()
+        };
+        let answer = ask(path).expect_error(500, "internal_error");
+        assert!(answer.header("x-request-id").is_some(), "{path}");
+        assert!(!answer.text().contains("as a handler might"), "{path}");
+        // On the same connection, and with the one slot there is.
+        ask("/v1/fine").expect(200);
+        for _ in 0..3 {
+            server.call(&key, Request::get("/v1/fine")).expect(200);
+        }
+    }
+    let counted = [("/v1/at-once", 500, 1), ("/v1/fine", 200, 8), ("/v1/later", 500, 1)];
+    assert_eq!(ends(&server), counted.map(|(path, status, count)| (path.to_owned(), status, count)));
+}
+
+#[test]
+fn an_answer_that_panics_half_way_breaks_off_and_gives_its_slot_back() {
+    let (server, key) = serving();
+    for _ in 0..4 {
+        let mut connection = TcpStream::connect(server.public).unwrap();
+        let request = Request::get("/v1/half-way").bearer(&key).header("Connection", "keep-alive");
+        connection.write_all(&request.bytes()).unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+        assert!(!answer.ends_with("0\r\n\r\n"), "{answer}");
+        server.call(&key, Request::get("/v1/fine")).expect(200);
+    }
+    let counted = [("/v1/fine", 200, 4), ("/v1/half-way", 500, 4)];
+    assert_eq!(ends(&server), counted.map(|(path, status, count)| (path.to_owned(), status, count)));
+}
