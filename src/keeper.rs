@@ -180,9 +180,11 @@ impl Writer {
             let stop = batch.iter().any(|job| matches!(job, Job::Stop));
             let flush = due || batch.iter().any(|job| matches!(job, Job::Flush { .. } | Job::Stop));
             let work = self.gather(batch, flush, stop);
-            // A fault in one batch must not end the writing of all to come.
+            let (windows, prune) = (work.windows, work.prune);
+            // A fault in one batch must not end the writing of all to come, nor come again with each of them.
             if catch_unwind(AssertUnwindSafe(|| self.carry_out(work))).is_err() {
                 tracing::error!("a batch of usage and limits was lost to a fault in mcpd");
+                self.finish(windows, prune);
             }
             if stop {
                 return;
@@ -219,15 +221,11 @@ impl Writer {
         if work.is_anything() && std::mem::take(&mut self.failing) {
             tracing::info!("usage and limits are being written again");
         }
-        if work.windows {
-            self.unkept.clear();
-            self.last_windows = Instant::now();
-        }
-        if work.prune {
-            self.last_pruning = Some(Instant::now());
-            if let Err(error) = self.rooms.store.give_back() {
-                tracing::warn!("the database stays as large as it is: {error}");
-            }
+        self.finish(work.windows, work.prune);
+        if work.prune
+            && let Err(error) = self.rooms.store.give_back()
+        {
+            tracing::warn!("the database stays as large as it is: {error}");
         }
         for job in work.jobs {
             match job {
@@ -235,6 +233,17 @@ impl Writer {
                 Job::Seal { kept: done, .. } | Job::Flush { done } => drop(done.send(())),
                 Job::Stop => {}
             }
+        }
+    }
+
+    /// Leaves what was done, or given up, alone until it is due again.
+    fn finish(&mut self, windows: bool, prune: bool) {
+        if windows {
+            self.unkept.clear();
+            self.last_windows = Instant::now();
+        }
+        if prune {
+            self.last_pruning = Some(Instant::now());
         }
     }
 

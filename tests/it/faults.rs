@@ -2,17 +2,30 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::http::Method;
 use actix_web::web::Bytes;
 use futures_util::{StreamExt as _, stream};
+use mcpd::clock::Clock;
+use mcpd::config::Config;
+use mcpd::domain::usage::{Bucket, Figures};
 use mcpd::gate::Demand;
+use mcpd::gate::allowance::Allowance;
 use mcpd::http::public::{Access, Handler, PublicRoute};
 use mcpd::http::routes::Route;
+use mcpd::keeper::{self, Keeper, Retention};
+use mcpd::keys::Keys;
+use mcpd::meter::{Meter, Record};
+use mcpd::store::Store;
+use mcpd::store::usage::Step;
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::harness::{Request, Stream, TestServer};
+use crate::harness::{Folder, Request, Stream, TestServer, eventually};
 
 static ROUTES: &[PublicRoute] = &[
     get("/v1/at-once", |_| panic!("as a handler might")),
@@ -95,4 +108,51 @@ fn an_answer_that_panics_half_way_breaks_off_and_gives_its_slot_back() {
     }
     let counted = [("/v1/fine", 200, 4), ("/v1/half-way", 500, 4)];
     assert_eq!(ends(&server), counted.map(|(path, status, count)| (path.to_owned(), status, count)));
+}
+
+#[test]
+fn a_fault_of_the_background_writer_costs_one_batch_and_none_after_it() {
+    let folder = Folder::new();
+    let path = folder.path().join("mcpd.db");
+    std::fs::write(folder.path().join("mcpd.toml"), "").unwrap();
+    let plans = Config::load(Some(&folder.path().join("mcpd.toml"))).unwrap().plans;
+    let (clock, hand) = Clock::manual();
+    let store = Arc::new(Store::open(&path).unwrap());
+    let keys = Arc::new(Keys::load(Arc::clone(&store), plans, clock.clone()).unwrap());
+    let meter = Arc::new(Meter::new());
+    let (change, changed) = channel();
+    let (keeper, thread) = Keeper::start(keeper::Rooms {
+        store,
+        meter: Arc::clone(&meter),
+        changed,
+        keys,
+        clock,
+        flush: Duration::from_millis(10),
+        retention: Retention([Step::Minute, Step::Hour, Step::Day].map(|step| (step, None))),
+    })
+    .unwrap();
+    let flush = || actix_web::rt::System::new().block_on(keeper.flush());
+    let written = |table: &str| -> i64 {
+        let database = Connection::open(&path).unwrap();
+        database.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    };
+
+    // So long after boot that it cannot be written down.
+    hand.advance(Duration::from_secs(300 * 365 * 86_400));
+    let allowance = Allowance::new("key_000000000000000000000000".parse().unwrap());
+    change.send(Arc::clone(&allowance)).unwrap();
+    eventually("the writer has met it, and let go of it", || Arc::strong_count(&allowance) == 1);
+    assert_eq!(written("windows"), 0);
+
+    let bucket = Bucket { minute: 0, key: None, endpoint: "/v1/key", status: 401, model: None };
+    let figures = Figures { requests: 1, ..Figures::default() };
+    meter.count(Record { bucket, figures, code: None, last_use: None });
+    assert!(flush(), "it goes on writing");
+    // By minute, hour and day.
+    assert_eq!(written("usage"), 3);
+    hand.reboot();
+    change.send(allowance).unwrap();
+    eventually("windows are written too", || written("windows") == 1);
+    keeper.stop();
+    thread.join().unwrap();
 }
