@@ -130,8 +130,7 @@ pub fn restore(
         if let Some(entry) = keyring.get(saved.key) {
             // Never longer than a new one: the clock may have been stepped back meanwhile.
             let left = saved.expires_at.since(now.wall).min(replay::memory(max_skew));
-            // What is live now fitted into the memory before the restart, and fits again.
-            let _ = entry.seals().accept(saved.seal, now.steady, now.steady + left);
+            entry.seals().restore(saved.seal, now.steady + left);
         }
     }
     Ok(())

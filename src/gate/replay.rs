@@ -42,9 +42,15 @@ impl Seals {
         if self.known.len() >= MOST {
             return Err(NotAccepted::Full);
         }
+        self.restore(seal, until);
+        Ok(())
+    }
+
+    /// Puts back a signature that was accepted before a restart, the oldest first: also where there are more
+    /// than fit, since a clock that was stepped back keeps them alive for longer.
+    pub fn restore(&mut self, seal: Seal, until: Duration) {
         self.known.insert(seal);
         self.by_age.push_back((until, seal));
-        Ok(())
     }
 
     /// Forgets a signature that could not be kept for good after all.

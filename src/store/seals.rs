@@ -51,3 +51,32 @@ pub fn live(connection: &Connection, now: Timestamp) -> rusqlite::Result<Vec<Sav
 pub fn delete_expired(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     connection.prepare_cached("DELETE FROM seals WHERE expires_at < ?1")?.execute([now.as_millis()]).map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::migrate;
+
+    #[test]
+    fn what_is_live_is_returned_oldest_first_and_nothing_else() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate::run(&mut connection).unwrap();
+        let keys =
+            ["key_000000000000000000000001", "key_000000000000000000000000"].map(|id| id.parse().unwrap());
+        for (number, seconds) in [(1, 30), (2, 10), (3, 20), (4, 9), (5, 40)] {
+            let key = keys[usize::from(number) % 2];
+            insert(&connection, key, &[number; 32], Timestamp::from_seconds(seconds)).unwrap();
+        }
+        let now = Timestamp::from_seconds(10);
+        let live_now = || -> Vec<_> {
+            live(&connection, now).unwrap().iter().map(|saved| (saved.seal[0], saved.expires_at)).collect()
+        };
+        let expected = [(2, 10), (3, 20), (1, 30), (5, 40)];
+        let expected = expected.map(|(number, seconds)| (number, Timestamp::from_seconds(seconds)));
+        assert_eq!(live_now(), expected);
+        delete_expired(&connection, now).unwrap();
+        assert_eq!(live_now(), expected);
+        let left: u32 = connection.query_row("SELECT count(*) FROM seals", [], |row| row.get(0)).unwrap();
+        assert_eq!(left, 4);
+    }
+}

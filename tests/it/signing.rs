@@ -4,9 +4,10 @@ use std::fmt::Display;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ring::hmac;
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Binary, FakeUpstream, Request, TestServer, hex};
+use crate::harness::{Answer, Binary, FakeUpstream, Request, TestServer, eventually, hex};
 
 const CHAT: &str = r#"{"model":"m","messages":[{"role":"user","content":"Hello"}]}"#;
 
@@ -274,6 +275,72 @@ fn a_signature_from_the_future_is_remembered_as_long_as_it_is_good() {
     });
     let accepted: Vec<_> = codes.enumerate().filter(|(_, code)| code == "-").collect();
     assert_eq!(accepted, [], "replayed after that many times two seconds");
+}
+
+/// Writes signatures of a key into the database, as if they had been accepted: one for each number, in no
+/// order of their own.
+fn remember(server: &TestServer, key: &Value, numbers: std::ops::Range<u32>, seconds_left: i64) {
+    let mut database = Connection::open(server.path("mcpd.db")).unwrap();
+    let transaction = database.transaction().unwrap();
+    let mut insert = transaction.prepare("INSERT INTO seals VALUES (?1, ?2, ?3)").unwrap();
+    for number in numbers {
+        let seal = ring::digest::digest(&ring::digest::SHA256, &number.to_le_bytes());
+        let expires_at = (server.unix_time() + seconds_left) * 1_000;
+        insert.execute((key["id"].as_str(), seal.as_ref(), expires_at)).unwrap();
+    }
+    drop(insert);
+    transaction.commit().unwrap();
+}
+
+/// How many signatures are kept.
+fn kept(server: &TestServer) -> u32 {
+    let database = Connection::open(server.path("mcpd.db")).unwrap();
+    database.query_row("SELECT count(*) FROM seals", [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn a_restart_drops_the_signatures_that_are_too_old_and_keeps_the_others() {
+    let server = TestServer::start();
+    let (key, _) = server.key(json!({}));
+    server.call(&key, signed_get(&key, server.unix_time())).expect(200);
+    server.pass(400);
+    let requests = [-300, 0, 300].map(|ahead| signed_get(&key, server.unix_time() + ahead));
+    for request in &requests {
+        server.call(&key, request.clone()).expect(200);
+    }
+    assert_eq!(kept(&server), 4);
+    server.pass(300);
+    let server = server.restart();
+    eventually("the first one is too old", || kept(&server) == 3);
+    let codes = requests.each_ref().map(|request| server.call(&key, request.clone()).code());
+    assert_eq!(codes, ["stale_timestamp", "replayed_signature", "replayed_signature"]);
+}
+
+#[test]
+fn after_a_restart_a_full_memory_has_room_again_as_soon_as_the_oldest_are_too_old() {
+    let server = TestServer::start();
+    let (key, made) = server.key(json!({}));
+    remember(&server, &made, 0..60_000, 500);
+    remember(&server, &made, 60_000..100_000, 10);
+    let server = server.restart();
+    let request = || signed_get(&key, server.unix_time());
+    server.call(&key, request()).expect_error(503, "storage_unavailable");
+    server.pass(11);
+    server.call(&key, request()).expect(200);
+}
+
+#[test]
+fn a_restart_forgets_no_signature_however_many_there_are() {
+    let server = TestServer::start();
+    let (key, made) = server.key(json!({}));
+    let request = signed_get(&key, server.unix_time() + 300);
+    server.call(&key, request.clone()).expect(200);
+    // As many as there may be, and all older: a clock that was stepped back keeps more of them alive.
+    remember(&server, &made, 0..100_000, 10);
+    let server = server.restart();
+    expect_refused("among many", &server.call(&key, request.clone()), "replayed_signature");
+    server.pass(11);
+    expect_refused("the others gone", &server.call(&key, request), "replayed_signature");
 }
 
 #[test]
