@@ -25,13 +25,21 @@ pub fn decode(text: &str) -> Cow<'_, str> {
     Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Returns the text decoded as often as somebody may have escaped it, for finding keys in it.
+/// Returns the text decoded as often as somebody may have escaped it, for finding keys in it: no escape is left.
 fn decode_fully(text: &str) -> String {
-    let mut decoded = text.to_owned();
-    for _ in 0..3 {
-        decoded = decode(&decoded).into_owned();
+    let mut bytes = Vec::with_capacity(text.len());
+    for byte in text.bytes() {
+        bytes.push(byte);
+        // What an escape stands for may be the end of another.
+        while let Some(start) = bytes.len().checked_sub(3)
+            && bytes[start] == b'%'
+            && let Some(decoded) = escaped_byte(&bytes[start + 1..])
+        {
+            bytes.truncate(start);
+            bytes.push(decoded);
+        }
     }
-    decoded
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Returns a request's method and path for a log line or an error, any key in them blanked out: a method is
@@ -93,7 +101,12 @@ mod tests {
         let path = "/v1/mcp%5Fsk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg38/x%0a";
         assert_eq!(for_log(path), "/v1/mcp_sk_…/x");
         let key = "sk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg38";
-        for escaped in [format!("/mcp%5F{key}%ff"), format!("/%256dcp_{key}")] {
+        for escaped in [
+            format!("/mcp%5F{key}%ff"),
+            format!("/%256dcp_{key}"),
+            format!("/%25252525256dcp_{key}"),
+            format!("/%2%35%%36d%63p_{key}"),
+        ] {
             assert!(!for_log(&escaped).contains("ABCDEF"), "{escaped}");
         }
     }
@@ -102,6 +115,13 @@ mod tests {
         #[test]
         fn no_text_makes_the_decoder_panic(text in "\\PC*") {
             let _ = decode(&text);
+            let _ = decode_fully(&text);
+        }
+
+        #[test]
+        fn nothing_is_left_to_decode(text in "[%2356fé]{0,40}") {
+            let decoded = decode_fully(&text);
+            prop_assert_eq!(decode(&decoded), decoded.as_str());
         }
 
         #[test]

@@ -198,6 +198,13 @@ fn misplaced(key: &str) -> Vec<Request> {
     .iter()
     .map(|target| Request::get(target))
     .collect();
+    for times in 1..=6 {
+        // The first letter alone is enough to hide what a key begins with, and leaves the rest to read.
+        let escaped = format!("%{}6d{}", "25".repeat(times), &key[1..]);
+        for target in ["/", "/v1/", "/v1/models/", "/v1/key?x=", "/v1/chat/completions/"] {
+            requests.push(Request::get(&format!("{target}{escaped}")));
+        }
+    }
     requests.push(Request::new(key, "/v1/key"));
     requests.push(Request::new(key, "/v1/nothing"));
     requests.push(Request::new("GET", "/v1/key HTTP/9.9\r\nX: y").header("X-Key", key));
