@@ -1,6 +1,7 @@
 //! Several upstreams with one model: they share its load, and stand in for one another.
 
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
@@ -161,6 +162,26 @@ fn a_request_that_may_have_been_done_is_not_done_again_elsewhere() {
         assert_eq!((first.seen().len(), other.seen().len()), (1, 0), "{status}");
         assert_eq!(counted(&server, "first", outcome), 1, "{status}");
         assert_eq!(told(&server, "first")["health"], "up", "{status}: it can be reached");
+    }
+}
+
+#[test]
+fn an_upstream_that_hangs_up_on_a_fresh_connection_is_not_asked_again_nor_is_another() {
+    // What it says before it hangs up.
+    for (begun, stream) in [("", false), ("", true), ("HTTP/1.1 2", false), ("HTTP/1.1 2", true)] {
+        let first = FakeUpstream::start(move |_, connection| {
+            connection.write_all(begun.as_bytes()).unwrap();
+            false
+        });
+        let other = well();
+        let server = serving(&[("first", first.address, 1000), ("other", other.address, 1)]);
+        let (key, _) = server.key(json!({}));
+        let body = json!({"model": "m", "messages": [{}], "stream": stream});
+        let answer = server.call(&key, Request::post("/v1/chat/completions", &body));
+        answer.expect_error(502, "upstream_error");
+        assert_eq!((first.seen().len(), other.seen().len()), (1, 0), "{begun:?}, stream: {stream}");
+        assert_eq!(counted(&server, "first", "failed"), 1, "{begun:?}, stream: {stream}");
+        assert_eq!(told(&server, "first")["health"], "up", "{begun:?}: it can be reached");
     }
 }
 
