@@ -907,6 +907,13 @@ fn the_audit_log_is_listed_page_by_page_and_by_what_was_done() {
     for query in ["limit=0", "page=2", "actor=token"] {
         server.admin(Request::get(&format!("/admin/v1/audit?{query}"))).expect_error(400, "invalid_request");
     }
+    // A page after nothing would look like the end of the list, or like its beginning.
+    let row = page["last_id"].as_str().unwrap();
+    for after in ["", "nothing", id(&made), &row[..row.len() - 1], &format!("{row}0")] {
+        let answer = server.admin(Request::get(&format!("/admin/v1/audit?after={after}")));
+        let answer = answer.expect_error(400, "invalid_request");
+        assert!(message(&answer).contains("`after` names no row"), "{after}: {}", message(&answer));
+    }
     for method in ["POST", "PATCH", "DELETE"] {
         server.admin(Request::new(method, "/admin/v1/audit")).expect_error(405, "method_not_allowed");
     }
