@@ -77,3 +77,48 @@ impl Started {
         result
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::{env, thread};
+
+    use super::*;
+
+    /// Names the folder, in a process that is to panic.
+    const PANIC_IN: &str = "PANIC_IN";
+
+    /// What a background process is once it has left its parent, with a fault in one of its threads.
+    fn panic_in_the_background(folder: &Path) {
+        let config = Config::load(Some(&folder.join("mcpd.toml"))).unwrap();
+        let _started = start_server(config).unwrap();
+        let thread =
+            thread::spawn(|| panic!("lost its way, mcp_sk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg38 in hand"));
+        assert!(thread.join().is_err());
+    }
+
+    #[test]
+    fn a_panic_in_the_background_is_told_in_the_log_file() {
+        if let Some(folder) = env::var_os(PANIC_IN) {
+            return panic_in_the_background(Path::new(&folder));
+        }
+        let folder = env::temp_dir().join(format!("mcpd-panic-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let config = "server.listen = [\"127.0.0.1:0\"]\nadmin.listen = \"127.0.0.1:0\"\n";
+        fs::write(folder.join("mcpd.toml"), config).unwrap();
+        // The log and the panic hook are a whole process's: another one has them.
+        let output = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "cli::daemon::tests::a_panic_in_the_background_is_told_in_the_log_file"])
+            .current_dir(&folder)
+            .env(PANIC_IN, &folder)
+            .output()
+            .unwrap();
+        let log = fs::read_to_string(folder.join("data/mcpd.log"));
+        fs::remove_dir_all(&folder).unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let log = log.unwrap();
+        let told = log.lines().find(|line| line.contains("a fault in mcpd at")).unwrap_or(&log);
+        assert!(told.contains("ERROR") && told.contains("daemon.rs"), "{told}");
+        assert!(told.contains("lost its way, mcp_sk_… in hand"), "{told}");
+    }
+}
