@@ -1,7 +1,7 @@
 //! The binary itself, as a process.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,28 @@ pub fn command(folder: &Folder, arguments: &[&str]) -> Command {
         command.env_remove(name);
     }
     command
+}
+
+/// Makes a certificate for this machine, in `name.pem`, with its key in `name.key`.
+pub fn make_certificate(folder: &Path, name: &str) {
+    let file = |suffix: &str| folder.join(format!("{name}.{suffix}"));
+    let output = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"])
+        .args([
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost,IP:127.0.0.1",
+        ])
+        .arg("-keyout")
+        .arg(file("key"))
+        .arg("-out")
+        .arg(file("pem"))
+        .output()
+        .expect("openssl, from the package of that name");
+    assert!(output.status.success(), "{output:?}");
 }
 
 impl Binary {
