@@ -9,6 +9,7 @@ mod access;
 mod addresses;
 mod admin;
 mod anthropic_upstream;
+mod churn;
 mod errors;
 mod failover;
 mod faults;

@@ -1,0 +1,132 @@
+//! Everything at once: streams, keys that come and go, lists and figures. No key is held up by the database.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use serde_json::json;
+
+use crate::harness::upstream::{begin_stream, end_stream, send_event};
+use crate::harness::{Answer, Binary, FakeUpstream, Request};
+
+const STREAMS: usize = 64;
+const EVENTS: usize = 40;
+/// How far apart a stream's events are: all of them take four seconds.
+const BETWEEN: Duration = Duration::from_millis(100);
+/// How long another program locks the database, again and again, and how long it leaves it alone in between.
+const LOCKED: Duration = Duration::from_millis(700);
+const UNLOCKED: Duration = Duration::from_millis(200);
+/// Less than what a request takes that waits for the database.
+const BOUND: Duration = Duration::from_millis(500);
+
+/// What is wrong with an answer of the admin API.
+fn fault(what: &str, answer: &Answer, expected: u16) -> Option<String> {
+    let wrong = answer.status != expected || answer.text().contains("locked");
+    wrong.then(|| format!("{what}: {} {}", answer.status, answer.text()))
+}
+
+#[test]
+fn streams_lists_and_a_churn_of_keys_do_not_hold_one_another_up() {
+    let upstream = FakeUpstream::start(|_, connection| {
+        begin_stream(connection);
+        for _ in 0..EVENTS {
+            send_event(connection, r#"{"choices":[{"delta":{"content":"word"}}]}"#);
+            thread::sleep(BETWEEN);
+        }
+        send_event(connection, "[DONE]");
+        end_stream(connection);
+        true
+    });
+    let binary = Binary::start(&format!(
+        "plans.standard.requests_per_minute = 100000\nusage.flush_milliseconds = 100\n[[upstreams]]\n\
+         name = \"fake\"\nkind = \"openai\"\nbase_url = \"http://{}\"\nmodels = [\"m\"]\n",
+        upstream.address
+    ));
+    let key = binary.default_key();
+    let (faults, running) = (Mutex::<Vec<String>>::default(), AtomicBool::new(true));
+    let note = |fault: Option<String>| faults.lock().unwrap().extend(fault);
+    let ask = |what: &str, request: Request, expected: u16| {
+        let answer = binary.admin(request);
+        note(fault(what, &answer, expected));
+        answer
+    };
+
+    let stream = || {
+        let messages = json!([{"role": "user", "content": "Hello"}]);
+        let body = json!({"model": "m", "stream": true, "messages": messages});
+        let events = Request::post("/v1/chat/completions", &body).bearer(&key).open(binary.public).events();
+        let whole = events.len() == EVENTS + 1 && events.last().is_some_and(|last| last == "[DONE]");
+        note(
+            (!whole).then(|| format!("a stream ended in {:?} after {} events", events.last(), events.len())),
+        );
+    };
+    let churn = || {
+        let mut made = 0;
+        while running.load(Ordering::Relaxed) {
+            let body = json!({"name": "comes and goes", "scopes": ["*"]});
+            let key = ask("create", Request::post("/admin/v1/keys", &body), 201).json();
+            let answer = binary.call(key["key"].as_str().unwrap_or("-"), Request::get("/v1/key"));
+            note(fault("use", &answer, 200));
+            let path = format!("/admin/v1/keys/{}/revoke", key["id"].as_str().unwrap_or("-"));
+            ask("revoke", Request::post(&path, &json!({})), 200);
+            made += 1;
+        }
+        made
+    };
+    let list = || {
+        while running.load(Ordering::Relaxed) {
+            for path in [
+                "/admin/v1/usage?step=minute&group_by=key,endpoint,status,model",
+                "/admin/v1/keys?limit=1000&search=goes",
+                "/admin/v1/audit?limit=1000",
+                "/metrics",
+            ] {
+                ask(path, Request::get(path), 200);
+            }
+        }
+    };
+    let measure = || {
+        let mut taken = Vec::new();
+        while running.load(Ordering::Relaxed) {
+            let start = Instant::now();
+            let answer = binary.call(&key, Request::get("/v1/key"));
+            taken.push(start.elapsed());
+            note(fault("own key", &answer, 200));
+            thread::sleep(Duration::from_millis(5));
+        }
+        taken.sort_unstable();
+        taken
+    };
+    let lock = || {
+        let other_program = Connection::open(binary.path("data/mcpd.db")).unwrap();
+        other_program.busy_timeout(Duration::from_secs(5)).unwrap();
+        while running.load(Ordering::Relaxed) {
+            other_program.execute_batch("BEGIN IMMEDIATE").unwrap();
+            thread::sleep(LOCKED);
+            other_program.execute_batch("ROLLBACK").unwrap();
+            thread::sleep(UNLOCKED);
+        }
+    };
+    let (made, taken) = thread::scope(|scope| {
+        let streams: Vec<_> = (0..STREAMS).map(|_| scope.spawn(stream)).collect();
+        let churning = [scope.spawn(churn), scope.spawn(churn)];
+        scope.spawn(list);
+        scope.spawn(lock);
+        let measuring = scope.spawn(measure);
+        for stream in streams {
+            stream.join().unwrap();
+        }
+        running.store(false, Ordering::Relaxed);
+        (churning.map(|thread| thread.join().unwrap()), measuring.join().unwrap())
+    });
+
+    let faults = faults.into_inner().unwrap();
+    assert!(faults.is_empty(), "{} faults, the first of them: {}", faults.len(), faults[0]);
+    assert!(made.iter().all(|made| *made > 2), "hardly any churn: {made:?}");
+    assert!(taken.len() > 50, "only {} measured", taken.len());
+    let slow = taken[taken.len() * 99 / 100];
+    assert!(slow < BOUND, "one in a hundred waits for {slow:?}, the slowest {:?}", taken.last());
+    assert!(!binary.log().contains("locked"), "{}", binary.log());
+}
