@@ -9,13 +9,15 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::harness::upstream::{
-    begin_stream, end_stream, send_chunk, send_event, wait_for_close, write_json,
+    begin_stream, end_stream, send_chunk, send_event, wait_for_close, write_json, write_stream,
 };
 use crate::harness::{FakeUpstream, Request, Seen, Stream, TestServer, eventually};
 
 const CHAT: &str = "/v1/chat/completions";
 const WORD: &str = r#"{"choices":[{"delta":{"content":"word"}}]}"#;
 const USAGE: &str = r#"{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":3}}"#;
+/// All of an upstream's answer.
+const ANSWER: &[&str] = &[WORD, USAGE, "[DONE]"];
 
 fn streamed(more: &Value) -> Request {
     let mut body =
@@ -267,20 +269,12 @@ fn usage_is_always_asked_for_and_shown_only_to_a_client_that_asked() {
     ];
     for (options, shown) in cases {
         let (server, upstream) = serving(|_, connection| {
-            begin_stream(connection);
-            for event in [WORD, USAGE, "[DONE]"] {
-                send_event(connection, event);
-            }
-            end_stream(connection);
+            write_stream(connection, ANSWER);
             true
         });
         let (key, _) = server.key(json!({}));
         let events = open(&server, &key, &options).events();
-        assert_eq!(
-            events,
-            if shown { vec![WORD, USAGE, "[DONE]"] } else { vec![WORD, "[DONE]"] },
-            "{options}"
-        );
+        assert_eq!(events, if shown { ANSWER.to_vec() } else { vec![WORD, "[DONE]"] }, "{options}");
         let seen = upstream.seen()[0].json();
         assert_eq!(seen["stream_options"]["include_usage"], true, "{options}");
         assert_eq!(seen["stream_options"]["x"], options["stream_options"]["x"], "{options}");
@@ -345,11 +339,7 @@ fn an_upstream_that_refuses_to_be_asked_for_usage_is_asked_again_without() {
             write_json(connection, 400, &error);
             return true;
         }
-        begin_stream(connection);
-        for event in [WORD, WORD, "[DONE]"] {
-            send_event(connection, event);
-        }
-        end_stream(connection);
+        write_stream(connection, &[WORD, WORD, "[DONE]"]);
         true
     });
     let (key, _) = server.key(json!({}));
@@ -373,11 +363,7 @@ fn an_upstream_that_quotes_a_bad_request_goes_on_being_asked_for_usage() {
             write_json(connection, 422, &json!({"error": {"message": "unknown field heat", "input": quote}}));
             return true;
         }
-        begin_stream(connection);
-        for event in [WORD, USAGE, "[DONE]"] {
-            send_event(connection, event);
-        }
-        end_stream(connection);
+        write_stream(connection, ANSWER);
         true
     });
     let (key, _) = server.key(json!({}));

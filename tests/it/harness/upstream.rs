@@ -67,11 +67,7 @@ impl FakeUpstream {
     /// Answers every request with these events, `[DONE]` not added.
     pub fn events(events: &'static [&'static str]) -> Self {
         Self::start(move |_, connection| {
-            begin_stream(connection);
-            for event in events {
-                send_event(connection, event);
-            }
-            end_stream(connection);
+            write_stream(connection, events);
             true
         })
     }
@@ -89,6 +85,15 @@ pub fn write_json(connection: &mut TcpStream, status: u16, body: &Value) {
         body.len()
     );
     let _ = connection.write_all((head + &body).as_bytes());
+}
+
+/// Writes a whole stream of these events, `[DONE]` not added.
+pub fn write_stream(connection: &mut TcpStream, events: &[&str]) {
+    begin_stream(connection);
+    for event in events {
+        send_event(connection, event);
+    }
+    end_stream(connection);
 }
 
 pub fn begin_stream(connection: &mut TcpStream) {
