@@ -1,11 +1,41 @@
-//! Every error has the one shape, the framework's own too, and reaches the client that it is for.
+//! Errors: one shape on both listeners, the framework's own too, told to the client that they are for, and a
+//! name for the request in every answer.
 
+use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 
 use serde_json::json;
 
 use crate::harness::{Request, TestServer};
+
+#[test]
+fn every_answer_names_its_request() {
+    let server = TestServer::start();
+    let (key, _) = server.key(json!({}));
+    let (long, longer) = ("x".repeat(128), "x".repeat(129));
+    let cases = [
+        ("trace-1.A_b", true),
+        (long.as_str(), true),
+        (longer.as_str(), false),
+        ("", false),
+        ("two words", false),
+        ("<script>", false),
+    ];
+    let mut made = BTreeSet::new();
+    for (own, kept) in cases {
+        for path in ["/v1/key", "/v1/nothing", "/healthz", "/nothing"] {
+            let request = Request::get(path).header("X-Request-Id", own);
+            let admin = server.admin(Request::get("/admin/v1/server").header("X-Request-Id", own));
+            for answer in [server.call(&key, request.clone()), request.send(server.public), admin] {
+                let id = answer.header("x-request-id").unwrap();
+                assert_eq!(id == own, kept, "{own}: {id}");
+                assert!(kept || made.insert(id.to_owned()), "{id} twice");
+                assert!(kept || id.len() > 16, "{id}");
+            }
+        }
+    }
+}
 
 /// A body in chunks, its length not told beforehand.
 fn chunked(request: Request, body: &str) -> Request {
