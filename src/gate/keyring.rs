@@ -56,7 +56,15 @@ struct Life {
 #[derive(Debug, Default)]
 struct Index {
     digests: HashMap<KeyId, Digest>,
-    allowances: HashMap<KeyId, Arc<Allowance>>,
+    lines: HashMap<KeyId, Line>,
+}
+
+/// Keys that rotations linked, named after the first of them.
+#[derive(Debug)]
+struct Line {
+    allowance: Arc<Allowance>,
+    /// How many of its keys there are; it goes with the last one.
+    keys: usize,
 }
 
 impl Keyring {
@@ -89,10 +97,7 @@ impl Keyring {
     /// Puts a key in, new or changed; the next look-up sees it.
     pub fn put(&self, key: Key, digest: Digest, requests_per_minute: u32) {
         let mut index = self.index();
-        index.digests.insert(key.id, digest);
-        let allowance =
-            index.allowances.entry(key.allowance).or_insert_with(|| Allowance::new(key.allowance));
-        let allowance = Arc::clone(allowance);
+        let allowance = index.enter(&key, digest);
         let (shard, slot) = self.place(&digest);
         let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
         let life = shard.get(&slot).map_or_else(Arc::default, |entry| Arc::clone(&entry.life));
@@ -110,19 +115,14 @@ impl Keyring {
         let (shard, slot) = self.place(&digest);
         if let Some(entry) = shard.write().unwrap_or_else(PoisonError::into_inner).remove(&slot) {
             entry.life.era.fetch_add(1, Ordering::AcqRel);
-            // The last key of its line: nothing else holds the allowance but the index.
-            let line = entry.key.allowance;
-            drop(entry);
-            if index.allowances.get(&line).is_some_and(|allowance| Arc::strong_count(allowance) == 1) {
-                index.allowances.remove(&line);
-            }
+            index.leave(entry.key.allowance);
         }
     }
 
     /// Puts back what a line of keys used before a restart; the line may be gone by now.
     pub fn restore_window(&self, line: KeyId, window: Window) {
-        if let Some(allowance) = self.index().allowances.get(&line) {
-            allowance.restore(window);
+        if let Some(line) = self.index().lines.get(&line) {
+            line.allowance.restore(window);
         }
     }
 
@@ -152,6 +152,26 @@ impl Keyring {
     }
 }
 
+impl Index {
+    /// Notes where a key is, new or changed; returns the allowance of its line.
+    fn enter(&mut self, key: &Key, digest: Digest) -> Arc<Allowance> {
+        let is_new = self.digests.insert(key.id, digest).is_none();
+        let new_line = || Line { allowance: Allowance::new(key.allowance), keys: 0 };
+        let line = self.lines.entry(key.allowance).or_insert_with(new_line);
+        line.keys += usize::from(is_new);
+        Arc::clone(&line.allowance)
+    }
+
+    /// Takes a key from its line. Requests in flight may hold the allowance for longer; nobody else finds it.
+    fn leave(&mut self, line: KeyId) {
+        let Some(left) = self.lines.get_mut(&line) else { return };
+        left.keys -= 1;
+        if left.keys == 0 {
+            self.lines.remove(&line);
+        }
+    }
+}
+
 impl Entry {
     /// Returns the signatures that the key has used.
     pub fn seals(&self) -> MutexGuard<'_, Seals> {
@@ -166,5 +186,49 @@ impl Entry {
     /// Returns the digest of the key's token.
     pub const fn digest(&self) -> Digest {
         self.digest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::key::{Name, Settings};
+    use crate::domain::scope::Scopes;
+
+    fn id(last: char) -> KeyId {
+        format!("key_00000000000000000000000{last}").parse().unwrap()
+    }
+
+    fn put(keyring: &Keyring, id: KeyId, line: KeyId) -> Arc<Entry> {
+        let token = Token::random(&ring::rand::SystemRandom::new()).unwrap();
+        let settings = Settings::new(Name::parse("test").unwrap(), Scopes::EVERY, "standard");
+        let key = Key {
+            id,
+            hint: token.hint(),
+            allowance: line,
+            settings,
+            created_at: Timestamp::from_seconds(0),
+            revoked_at: None,
+            rotated_from: None,
+            rotated_to: None,
+        };
+        keyring.put(key, keyring.digest(&token), 60);
+        keyring.get(id).unwrap()
+    }
+
+    #[test]
+    fn an_allowance_goes_with_the_last_key_of_its_line_whatever_is_in_flight() {
+        let keyring = Keyring::new(Digester::new(b"secret"));
+        let (old, new) = (put(&keyring, id('1'), id('1')), put(&keyring, id('2'), id('1')));
+        let in_flight = old.allowance.enter(None).unwrap();
+        assert!(Arc::ptr_eq(&old.allowance, &new.allowance));
+        // A change is no other key.
+        keyring.put(new.key.clone(), new.digest(), 30);
+        keyring.remove(id('1'));
+        assert_eq!(keyring.index().lines[&id('1')].keys, 1);
+        keyring.remove(id('2'));
+        assert!(keyring.index().lines.is_empty());
+        drop(in_flight);
+        assert_eq!(new.allowance.in_flight(), 0);
     }
 }
