@@ -44,8 +44,10 @@ pub(super) struct RotateBody {
 /// Makes a key. The answer carries its token, which is not shown again.
 pub(super) async fn create(call: Call) -> Result<HttpResponse, ApiError> {
     let order = call.order()?;
-    let settings = call.json::<KeyBody>()?.create(call.rooms.keys.plans(), call.now())?;
-    let issued = call.block(move |rooms| rooms.keys.issue(settings, order)).await?;
+    let body: KeyBody = call.json()?;
+    let now = call.now();
+    let issued =
+        call.block(move |rooms| rooms.keys.issue(order, || body.create(rooms.keys.plans(), now))).await?;
     Ok(call.issued(&issued))
 }
 
@@ -114,14 +116,17 @@ pub(super) async fn rotate(call: Call) -> Result<HttpResponse, ApiError> {
     let id = call.key_id()?;
     let order = call.order()?;
     let body: RotateBody = call.json()?;
-    let overlap = body.expire_old_in.as_deref().unwrap_or(USUAL_OVERLAP);
-    let rotation = Rotation {
-        expire_old_in: parse_length("expire_old_in", overlap)?,
-        expires_at: parse_expiry(body.expires_at.map(Some), body.expires_in.as_deref(), call.now())?
-            .flatten(),
-    };
-    let issued = call.block(move |rooms| rooms.keys.rotate(id, rotation, order)).await?;
+    let now = call.now();
+    let issued = call.block(move |rooms| rooms.keys.rotate(id, order, || body.rotation(now))).await?;
     Ok(call.issued(&issued))
+}
+
+impl RotateBody {
+    fn rotation(self, now: Timestamp) -> Result<Rotation, ApiError> {
+        let overlap = self.expire_old_in.as_deref().unwrap_or(USUAL_OVERLAP);
+        let end = parse_expiry(self.expires_at.map(Some), self.expires_in.as_deref(), now)?;
+        Ok(Rotation { expire_old_in: parse_length("expire_old_in", overlap)?, expires_at: end.flatten() })
+    }
 }
 
 /// The body of a request that takes none.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ring::digest::{Context, SHA256, digest};
 use rusqlite::Transaction;
 
-use super::KeysError;
+use super::{Keys, KeysError, Order};
 use crate::domain::id::KeyId;
 use crate::domain::time::Timestamp;
 use crate::store::StoreError;
@@ -34,17 +34,17 @@ impl Idempotency {
     }
 }
 
-/// Returns the key that the same request made or changed before; fails if it was another request.
-pub(super) fn find(
-    transaction: &Transaction<'_>,
-    idempotency: Option<Idempotency>,
-    now: Timestamp,
-) -> Result<Option<KeyId>, KeysError> {
-    let Some(wanted) = idempotency else { return Ok(None) };
-    match idempotency::find(transaction, &wanted.digest, now.before(KEPT)).map_err(StoreError::from)? {
-        Some(used) if used.fingerprint != wanted.fingerprint => Err(KeysError::IdempotencyMismatch),
-        Some(used) => Ok(Some(used.key)),
-        None => Ok(None),
+impl Keys {
+    /// Returns the key that the same request made or changed before; fails if it was another request. Asked
+    /// before all else: what was right then may be wrong by now.
+    pub(super) fn done_before(&self, order: Order, now: Timestamp) -> Result<Option<KeyId>, KeysError> {
+        let Some(wanted) = order.idempotency else { return Ok(None) };
+        let since = now.before(KEPT);
+        match self.store.read(|connection| idempotency::find(connection, &wanted.digest, since))? {
+            Some(used) if used.fingerprint != wanted.fingerprint => Err(KeysError::IdempotencyMismatch),
+            Some(used) => Ok(Some(used.key)),
+            None => Ok(None),
+        }
     }
 }
 

@@ -8,25 +8,30 @@ use crate::domain::token::Token;
 use crate::store::{self, StoreError};
 
 impl Keys {
-    /// Makes a key with these settings.
-    pub fn issue(&self, settings: Settings, order: Order) -> Result<Issued, KeysError> {
+    /// Makes a key. `settings` is asked only if the same request did not make one before: what it says may
+    /// hold no longer.
+    pub fn issue<E: From<KeysError>>(
+        &self,
+        order: Order,
+        settings: impl FnOnce() -> Result<Settings, E>,
+    ) -> Result<Issued, E> {
         let _turn = self.turn();
         let now = self.clock.now().wall;
+        if let Some(done) = self.done_before(order, now)? {
+            return Ok(self.issued_before(done)?);
+        }
+        Ok(self.make(settings()?, order, now)?)
+    }
+
+    fn make(&self, settings: Settings, order: Order, now: Timestamp) -> Result<Issued, KeysError> {
         let token = Token::random(&self.random)?;
         let key = self.new_key(settings, &token, now)?;
         let digest = self.keyring.digest(&token);
-        let done_before = self.store.write(|transaction| {
-            if let Some(done) = idempotency::find(transaction, order.idempotency, now)? {
-                return Ok(Some(done));
-            }
+        self.store.write(|transaction| {
             store::keys::insert(transaction, &key, &digest).map_err(StoreError::from)?;
             idempotency::note(transaction, order.idempotency, key.id, now)?;
-            self.note(transaction, order.actor, "key.create", None, Some(&key))?;
-            Ok::<_, KeysError>(None)
+            self.note(transaction, order.actor, "key.create", None, Some(&key))
         })?;
-        if let Some(done) = done_before {
-            return self.issued_before(done);
-        }
         self.keyring.put(key.clone(), digest, self.limit(&key));
         self.remember(&key, &token, order);
         tracing::info!(key.id = %key.id, "created key `{}`", key.settings.name.as_str());

@@ -91,19 +91,17 @@ impl Keys {
         let entry = self.keyring.get(id).ok_or(KeysError::NotFound)?;
         let revoked_at = entry.key.revoked_at.or(Some(now));
         let key = Key { revoked_at, ..entry.key.clone() };
+        if self.done_before(order, now)?.is_some() || key == entry.key {
+            return Ok(key);
+        }
         self.store.write(|transaction| {
-            if idempotency::find(transaction, order.idempotency, now)?.is_some() || key == entry.key {
-                return Ok::<_, KeysError>(());
-            }
             store::keys::update(transaction, &key).map_err(StoreError::from)?;
             idempotency::note(transaction, order.idempotency, id, now)?;
             self.note(transaction, order.actor, "key.revoke", Some(&entry.key), Some(&key))
         })?;
-        if key != entry.key {
-            self.put(key.clone(), &entry);
-            self.recent.forget(id);
-            tracing::info!(key.id = %id, "revoked key `{}`", key.settings.name.as_str());
-        }
+        self.put(key.clone(), &entry);
+        self.recent.forget(id);
+        tracing::info!(key.id = %id, "revoked key `{}`", key.settings.name.as_str());
         Ok(key)
     }
 

@@ -19,15 +19,29 @@ pub struct Rotation {
 }
 
 impl Keys {
-    /// Makes a successor with the same settings, linked both ways; the two share one allowance.
-    pub fn rotate(&self, id: KeyId, rotation: Rotation, order: Order) -> Result<Issued, KeysError> {
+    /// Makes a successor with the same settings, linked both ways; the two share one allowance. `rotation` is
+    /// asked only if the same request did not make one before: what it says may hold no longer.
+    pub fn rotate<E: From<KeysError>>(
+        &self,
+        id: KeyId,
+        order: Order,
+        rotation: impl FnOnce() -> Result<Rotation, E>,
+    ) -> Result<Issued, E> {
         let _turn = self.turn();
         let now = self.clock.now().wall;
-        // A repeated request finds the old key rotated already: ask for its first answer before all else.
-        let done = self.store.write(|transaction| idempotency::find(transaction, order.idempotency, now))?;
-        if let Some(done) = done {
-            return self.issued_before(done);
+        if let Some(done) = self.done_before(order, now)? {
+            return Ok(self.issued_before(done)?);
         }
+        Ok(self.hand_over(id, rotation()?, order, now)?)
+    }
+
+    fn hand_over(
+        &self,
+        id: KeyId,
+        rotation: Rotation,
+        order: Order,
+        now: Timestamp,
+    ) -> Result<Issued, KeysError> {
         let entry = self.unrevoked(id)?;
         check_rotatable(&entry.key, now)?;
         let token = Token::random(&self.random)?;

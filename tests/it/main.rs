@@ -13,6 +13,7 @@ mod churn;
 mod errors;
 mod failover;
 mod faults;
+mod idempotency;
 mod keys;
 mod limits;
 mod openai_upstream;
