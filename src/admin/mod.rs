@@ -218,9 +218,13 @@ impl Call {
 
     /// Returns who wants a change, and how to tell the same wish sent twice.
     fn order(&self) -> Result<Order, ApiError> {
-        let Some(key) = self.request.headers().get("idempotency-key") else {
+        let mut keys = self.request.headers().get_all("idempotency-key");
+        let Some(key) = keys.next() else {
             return Ok(Order { actor: self.actor, idempotency: None });
         };
+        if keys.next().is_some() {
+            return Err(ApiError::bad_request("`Idempotency-Key` was sent twice: send one"));
+        }
         let key = key.to_str().ok().filter(|key| (1..=255).contains(&key.len())).ok_or_else(|| {
             ApiError::bad_request("`Idempotency-Key` must be 1 to 255 visible ASCII characters")
         })?;

@@ -39,3 +39,17 @@ fn the_first_answer_is_repeated_when_what_was_asked_for_is_over() {
         server.admin(request).expect_error(422, "invalid_request");
     }
 }
+
+#[test]
+fn of_two_idempotency_keys_none_is_taken() {
+    let server = TestServer::start();
+    let body = json!({"name": "twice", "scopes": ["*"]});
+    for second in ["a", "b"] {
+        let request = Request::post(KEYS, &body).header("Idempotency-Key", "a");
+        let answer = server.admin(request.header("Idempotency-Key", second));
+        let error = answer.expect_error(400, "invalid_request").json();
+        assert!(error["error"]["message"].as_str().unwrap().contains("`Idempotency-Key`"), "{error}");
+    }
+    let keys = server.admin(Request::get(&format!("{KEYS}?search=twice"))).expect(200).json();
+    assert_eq!(keys["data"], json!([]));
+}
