@@ -15,6 +15,7 @@ use super::body::Body;
 use super::catalog::Offer;
 use super::error::{Rejection, UpstreamError};
 use super::model_server::{ModelServer, Outcome};
+use super::pending::Pending;
 use super::prepared::Prepared;
 use super::stream::{EventStream, Reader};
 use super::{Answer, Answered, Ask, Collect, Whole, anthropic, collect, echo, openai};
@@ -31,6 +32,7 @@ pub(super) struct Attempt<'a> {
     pub requests: &'a Prepared,
     pub offer: &'a Offer,
     pub clock: &'a Clock,
+    pub pending: Pending<'a>,
     pub request_id: &'a str,
 }
 
@@ -55,18 +57,20 @@ pub(super) async fn models(requests: &Prepared, server: &ModelServer, clock: &Cl
     }
     // Listing models is no work for a server: do not wait for it as long as for an answer.
     let patience = server.timeout.min(Duration::from_secs(10));
+    let pending = Pending::new(server, clock);
+    pending.begin();
     let mut response = match requests.models(server).timeout(patience).send().await {
         Ok(response) => response,
         Err(error) => {
-            server.note(Outcome::Unreachable, clock.steady());
+            pending.note(Outcome::Unreachable);
             tracing::warn!(upstream = server.name, "cannot be asked for its models: {error}");
             return None;
         }
     };
-    let body = collect(&mut response, LONGEST_ERROR * 16, patience).await.ok()?;
-    let list = serde_json::from_slice::<List>(&body);
-    let (true, Ok(list)) = (response.status().is_success(), list) else {
-        server.note(Outcome::Failed, clock.steady());
+    let body = collect(&mut response, LONGEST_ERROR * 16, patience).await;
+    let list = body.ok().and_then(|body| serde_json::from_slice::<List>(&body).ok());
+    let (true, Some(list)) = (response.status().is_success(), list) else {
+        pending.note(Outcome::Failed);
         tracing::warn!(
             upstream = server.name,
             status = response.status().as_u16(),
@@ -74,7 +78,7 @@ pub(super) async fn models(requests: &Prepared, server: &ModelServer, clock: &Cl
         );
         return None;
     };
-    server.note(Outcome::Answered, clock.steady());
+    pending.note(Outcome::Answered);
     Some(list.data.into_iter().map(|model| model.id).collect())
 }
 
@@ -143,6 +147,7 @@ impl Attempt<'_> {
 
     async fn send(&self, ask: &Ask, body: Body) -> Result<ClientResponse, UpstreamError> {
         let server = &self.offer.server;
+        self.pending.begin();
         let again = body.clone();
         let mut sent = self.post(ask, body).await;
         // A kept connection may have been closed as it was taken: a fresh one tells. Hanging up on that one too
@@ -178,6 +183,7 @@ impl Attempt<'_> {
         if !is_event_stream(response.headers()) {
             return Err(self.garbage("is no event stream, though one was asked for"));
         }
+        self.pending.hand_over();
         let (server, clock) = (Arc::clone(&self.offer.server), self.clock.clone());
         Ok(Answer::Stream(Box::new(EventStream::new(response, server, clock, reader))))
     }
@@ -253,7 +259,7 @@ impl Attempt<'_> {
     }
 
     fn note(&self, outcome: Outcome) {
-        self.offer.server.note(outcome, self.clock.steady());
+        self.pending.note(outcome);
     }
 }
 

@@ -13,6 +13,7 @@ use super::catalog::{Catalog, Found};
 use super::connect::Connections;
 use super::error::UpstreamError;
 use super::model_server::ModelServer;
+use super::pending::Pending;
 use super::prepared::Prepared;
 use super::{Ask, Upstreams};
 use crate::clock::Clock;
@@ -68,8 +69,13 @@ impl Client {
     ) -> Result<Answered, UpstreamError> {
         for offer in self.upstreams.in_turn(&found.offers) {
             let index = self.index_of(&offer.server);
-            let attempt =
-                Attempt { requests: &self.requests[index], offer: &offer, clock: &self.clock, request_id };
+            let attempt = Attempt {
+                requests: &self.requests[index],
+                offer: &offer,
+                clock: &self.clock,
+                pending: Pending::new(&offer.server, &self.clock),
+                request_id,
+            };
             match attempt::complete(&attempt, ask).await {
                 // Nothing was sent on to the client yet, so the next one may try.
                 Err(UpstreamError::Unavailable) => {}

@@ -15,6 +15,7 @@ mod echo;
 mod error;
 mod model_server;
 mod openai;
+mod pending;
 mod prepared;
 mod sse;
 mod stream;

@@ -69,6 +69,8 @@ pub enum Outcome {
     Unreachable,
     /// It took too long.
     TimedOut,
+    /// It was still at it when nobody waited for it any more: the client had left, or its key had ended.
+    Cancelled,
 }
 
 /// An upstream that cannot be used as it is configured.
@@ -81,8 +83,8 @@ pub struct InvalidUpstream {
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Self; 5] =
-        [Self::Answered, Self::Rejected, Self::Failed, Self::Unreachable, Self::TimedOut];
+    pub const ALL: [Self; 6] =
+        [Self::Answered, Self::Rejected, Self::Failed, Self::Unreachable, Self::TimedOut, Self::Cancelled];
 
     /// Returns the outcome's name in the metrics.
     pub const fn name(self) -> &'static str {
@@ -92,6 +94,7 @@ impl Outcome {
             Self::Failed => "failed",
             Self::Unreachable => "unreachable",
             Self::TimedOut => "timed_out",
+            Self::Cancelled => "cancelled",
         }
     }
 }
@@ -174,6 +177,10 @@ impl ModelServer {
     /// Counts how a request ended; `now` is steady time.
     pub fn note(&self, outcome: Outcome, now: Duration) {
         self.outcomes[outcome as usize].fetch_add(1, Ordering::Relaxed);
+        if outcome == Outcome::Cancelled {
+            // How it is doing, nobody waited to see.
+            return;
+        }
         self.noted_at.store(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
         let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
         *health = if outcome == Outcome::Unreachable { Health::Down(now) } else { Health::Up };

@@ -98,6 +98,9 @@ impl EventStream {
 
     /// Leaves the upstream: nothing more is wanted of it.
     pub fn leave(&mut self) {
+        if !self.ended {
+            self.note(Outcome::Cancelled);
+        }
         self.source = Source::Ready(Bytes::new());
     }
 
@@ -171,6 +174,12 @@ impl EventStream {
         if let Source::Upstream { server, clock, .. } = &self.source {
             server.note(outcome, clock.steady());
         }
+    }
+}
+
+impl Drop for EventStream {
+    fn drop(&mut self) {
+        self.leave();
     }
 }
 
