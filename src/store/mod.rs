@@ -5,6 +5,7 @@
 
 pub mod audit;
 mod column;
+mod create;
 pub mod folder;
 pub mod idempotency;
 pub mod keys;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 
+use super::create::make_if_missing;
 use super::folder::{existing_folder_of, make_folder_of};
 use super::migrate::{self, APPLICATION_ID, VERSION};
 use super::{Pool, Store, StoreError, keys, usage};
@@ -69,7 +70,7 @@ impl Store {
         };
         let length = file.metadata().map_err(unusable)?.len();
         file.take(100).read_to_end(&mut header).map_err(unusable)?;
-        // SQLite itself takes an empty file for a new database.
+        // As SQLite has it, an empty file is a database that is still to be made.
         if header.is_empty() {
             return Ok(());
         }
@@ -101,6 +102,7 @@ impl Store {
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         Self::check(path)?;
         let lock = lock(path)?;
+        make_if_missing(path)?;
         let broken = |cause| OpenError::Broken { path: path.to_owned(), cause };
         let found = prepare(path).map_err(|error| broken(error.into()))?;
         if found > VERSION {
@@ -169,19 +171,15 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Makes the file, private to its owner, and applies the migrations before the pools open it. Returns its
-/// schema; a later one, which after a crash only the write-ahead log tells of, is left as it is.
+/// Applies the migrations before the pools open the database. Returns its schema; a later one, which after a
+/// crash only the write-ahead log tells of, is left as it is.
 fn prepare(path: &Path) -> rusqlite::Result<u32> {
-    let unwritable = |_| rusqlite::Error::InvalidPath(path.to_owned());
-    let mut options = OpenOptions::new();
-    options.create(true).truncate(false).write(true).mode(0o600).open(path).map_err(unwritable)?;
-    let mut connection = Connection::open(path)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags)?;
     let found = migrate::version(&connection)?;
     if found > VERSION {
         return Ok(found);
     }
-    // Takes effect on a new database only, and must come before its first table.
-    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     migrate::run(&mut connection)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     Ok(VERSION)
