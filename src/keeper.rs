@@ -1,7 +1,10 @@
 //! The one background writer: everything that must outlive the process but may not hold up a request.
 //!
 //! Usage and last uses go to the database every flush interval, windows every second, and signatures at
-//! once, the request waiting for them. Each batch is one transaction.
+//! once, the request waiting for them. Each batch is one transaction. Between batches it forgets what is past
+//! its time.
+
+mod pruning;
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,6 +29,7 @@ use crate::meter::{Batch, Meter};
 use crate::store::usage::Step;
 use crate::store::windows::SavedWindow;
 use crate::store::{self, Store, StoreError};
+use pruning::Pruning;
 
 /// How often windows are kept, and how often the writer looks whether they changed: `kill -9` forgives no
 /// more than both together.
@@ -33,8 +37,6 @@ const WINDOWS: Duration = Duration::from_millis(700);
 const LOOK: Duration = Duration::from_millis(200);
 /// How soon a failed write is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
-/// How often what is past its time is forgotten.
-const PRUNING: Duration = Duration::from_secs(600);
 
 /// Hands work to the background writer.
 #[derive(Clone, Debug)]
@@ -141,7 +143,7 @@ struct Writer {
     /// Allowances whose windows have changed since they were last written.
     unkept: HashMap<KeyId, Arc<Allowance>>,
     last_windows: Instant,
-    last_pruning: Option<Instant>,
+    pruning: Pruning,
     /// Whether the last attempt failed.
     failing: bool,
 }
@@ -151,7 +153,6 @@ struct Work {
     jobs: Vec<Job>,
     usage: Batch,
     windows: bool,
-    prune: bool,
 }
 
 impl Writer {
@@ -160,7 +161,7 @@ impl Writer {
             rooms,
             unkept: HashMap::new(),
             last_windows: Instant::now(),
-            last_pruning: None,
+            pruning: Pruning::new(),
             failing: false,
         }
     }
@@ -168,7 +169,11 @@ impl Writer {
     fn run(mut self, jobs: &Receiver<Job>) {
         let mut next = Instant::now() + self.rooms.flush;
         loop {
-            let patience = next.saturating_duration_since(Instant::now()).min(LOOK);
+            if catch_unwind(AssertUnwindSafe(|| self.pruning.step(&self.rooms))).is_err() {
+                tracing::error!("a fault in mcpd keeps what is past its time");
+            }
+            let look = if self.pruning.under_way { pruning::BREATH } else { LOOK };
+            let patience = next.saturating_duration_since(Instant::now()).min(look);
             let first = match jobs.recv_timeout(patience) {
                 Ok(job) => Some(job),
                 Err(RecvTimeoutError::Timeout) => None,
@@ -179,11 +184,13 @@ impl Writer {
             let stop = batch.iter().any(|job| matches!(job, Job::Stop));
             let flush = due || batch.iter().any(|job| matches!(job, Job::Flush { .. } | Job::Stop));
             let work = self.gather(batch, flush, stop);
-            let (windows, prune) = (work.windows, work.prune);
+            let windows = work.windows;
             // A fault in one batch must not end the writing of all to come, nor come again with each of them.
             if catch_unwind(AssertUnwindSafe(|| self.carry_out(work))).is_err() {
                 tracing::error!("a batch of usage and limits was lost to a fault in mcpd");
-                self.finish(windows, prune);
+                if windows {
+                    self.leave_windows();
+                }
             }
             if stop {
                 return;
@@ -201,7 +208,6 @@ impl Writer {
             jobs,
             usage: if flush { self.rooms.meter.drain() } else { Batch::default() },
             windows: !self.unkept.is_empty() && (stop || self.last_windows.elapsed() >= WINDOWS),
-            prune: flush && self.last_pruning.is_none_or(|last| last.elapsed() >= PRUNING),
         }
     }
 
@@ -220,11 +226,8 @@ impl Writer {
         if work.is_anything() && std::mem::take(&mut self.failing) {
             tracing::info!("usage and limits are being written again");
         }
-        self.finish(work.windows, work.prune);
-        if work.prune
-            && let Err(error) = self.rooms.store.give_back()
-        {
-            tracing::warn!("the database stays as large as it is: {error}");
+        if work.windows {
+            self.leave_windows();
         }
         for job in work.jobs {
             match job {
@@ -235,15 +238,10 @@ impl Writer {
         }
     }
 
-    /// Leaves what was done, or given up, alone until it is due again.
-    fn finish(&mut self, windows: bool, prune: bool) {
-        if windows {
-            self.unkept.clear();
-            self.last_windows = Instant::now();
-        }
-        if prune {
-            self.last_pruning = Some(Instant::now());
-        }
+    /// Leaves the windows, kept or given up, alone until they change again.
+    fn leave_windows(&mut self) {
+        self.unkept.clear();
+        self.last_windows = Instant::now();
     }
 
     fn write(&self, transaction: &Transaction<'_>, work: &Work) -> Result<(), StoreError> {
@@ -258,10 +256,7 @@ impl Writer {
         for (key, last) in &work.usage.last_uses {
             store::keys::note_use(transaction, *key, *last)?;
         }
-        if work.windows {
-            self.write_windows(transaction)?;
-        }
-        if work.prune { self.prune(transaction) } else { Ok(()) }
+        if work.windows { self.write_windows(transaction) } else { Ok(()) }
     }
 
     fn write_windows(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
@@ -277,24 +272,11 @@ impl Writer {
         }
         Ok(())
     }
-
-    fn prune(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
-        let now = self.rooms.clock.now().wall;
-        for (step, kept) in self.rooms.retention.0 {
-            if let Some(kept) = kept {
-                store::usage::delete_before(transaction, step, now.before(kept))?;
-            }
-        }
-        store::seals::delete_expired(transaction, now)?;
-        // A day, though a minute would do: a clock that was stepped must not cost a window its memory.
-        store::windows::delete_before(transaction, now.before(Duration::from_secs(86_400)))?;
-        self.rooms.keys.prune(transaction)
-    }
 }
 
 impl Work {
     fn is_anything(&self) -> bool {
         let seals = self.jobs.iter().any(|job| matches!(job, Job::Seal { .. }));
-        seals || !self.usage.is_empty() || self.windows || self.prune
+        seals || !self.usage.is_empty() || self.windows
     }
 }

@@ -80,11 +80,11 @@ impl Keys {
         Ok(true)
     }
 
-    /// Forgets what is past its time, in memory and in the database.
-    pub fn prune(&self, transaction: &rusqlite::Transaction<'_>) -> Result<(), StoreError> {
+    /// Forgets what is past its time, in memory and, at most so many rows, in the database; returns how many.
+    pub fn prune(&self, transaction: &rusqlite::Transaction<'_>, most: usize) -> Result<usize, StoreError> {
         let now = self.clock.now();
         self.recent.prune(now.steady);
-        Ok(store::idempotency::delete_before(transaction, now.wall.before(idempotency::KEPT))?)
+        Ok(store::idempotency::delete_before(transaction, now.wall.before(idempotency::KEPT), most)?)
     }
 }
 

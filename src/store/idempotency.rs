@@ -40,10 +40,12 @@ pub fn insert(
         .map(drop)
 }
 
-/// Forgets what was used before the given time.
-pub fn delete_before(connection: &Connection, time: Timestamp) -> rusqlite::Result<()> {
+/// Forgets at most so many that were used before the given time; returns how many.
+pub fn delete_before(connection: &Connection, time: Timestamp, most: usize) -> rusqlite::Result<usize> {
     connection
-        .prepare_cached("DELETE FROM idempotency WHERE created_at < ?1")?
-        .execute([time.as_millis()])
-        .map(drop)
+        .prepare_cached(
+            "DELETE FROM idempotency WHERE digest IN (
+                 SELECT digest FROM idempotency WHERE created_at < ?1 LIMIT ?2)",
+        )?
+        .execute((time.as_millis(), super::rows(most)))
 }

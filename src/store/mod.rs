@@ -47,6 +47,11 @@ pub enum StoreError {
     Sqlite(#[from] rusqlite::Error),
 }
 
+/// A number of rows as SQLite takes it; there are never more than it can count.
+fn rows(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
 impl Store {
     /// Runs a query on a connection that cannot write.
     pub fn read<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {

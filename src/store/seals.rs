@@ -47,9 +47,14 @@ pub fn live(connection: &Connection, now: Timestamp) -> rusqlite::Result<Vec<Sav
         .collect()
 }
 
-/// Forgets what is too old to be accepted again.
-pub fn delete_expired(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
-    connection.prepare_cached("DELETE FROM seals WHERE expires_at < ?1")?.execute([now.as_millis()]).map(drop)
+/// Forgets at most so many of those that are too old to be accepted again; returns how many.
+pub fn delete_expired(connection: &Connection, now: Timestamp, most: usize) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached(
+            "DELETE FROM seals WHERE (key_id, seal) IN (
+                 SELECT key_id, seal FROM seals WHERE expires_at < ?1 LIMIT ?2)",
+        )?
+        .execute((now.as_millis(), super::rows(most)))
 }
 
 #[cfg(test)]

@@ -160,11 +160,21 @@ pub fn sum(connection: &Connection, query: &Query) -> rusqlite::Result<Vec<Sum>>
         .collect()
 }
 
-/// Forgets usage told apart by the step that ended before the given time.
-pub fn delete_before(connection: &Connection, step: Step, time: Timestamp) -> rusqlite::Result<usize> {
+/// Forgets at most so many rows of usage told apart by the step that ended before the given time; returns how
+/// many.
+pub fn delete_before(
+    connection: &Connection,
+    step: Step,
+    time: Timestamp,
+    most: usize,
+) -> rusqlite::Result<usize> {
     connection
-        .prepare_cached("DELETE FROM usage WHERE step = ?1 AND start < ?2")?
-        .execute((step.seconds(), time.as_seconds() - step.seconds()))
+        .prepare_cached(
+            "DELETE FROM usage WHERE (step, start, key_id, endpoint, status, model) IN (
+                 SELECT step, start, key_id, endpoint, status, model FROM usage
+                 WHERE step = ?1 AND start < ?2 LIMIT ?3)",
+        )?
+        .execute((step.seconds(), time.as_seconds() - step.seconds(), super::rows(most)))
 }
 
 /// Teaches a connection to add histograms up.

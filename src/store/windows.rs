@@ -50,12 +50,15 @@ pub fn all(connection: &Connection) -> rusqlite::Result<Vec<SavedWindow>> {
         .collect()
 }
 
-/// Forgets windows that were kept before the given time: nothing in them counts any more.
-pub fn delete_before(connection: &Connection, time: Timestamp) -> rusqlite::Result<()> {
+/// Forgets at most so many windows that were kept before the given time; returns how many. Nothing in them
+/// counts any more.
+pub fn delete_before(connection: &Connection, time: Timestamp, most: usize) -> rusqlite::Result<usize> {
     connection
-        .prepare_cached("DELETE FROM windows WHERE saved_at < ?1")?
-        .execute([time.as_millis()])
-        .map(drop)
+        .prepare_cached(
+            "DELETE FROM windows WHERE allowance IN (
+                 SELECT allowance FROM windows WHERE saved_at < ?1 LIMIT ?2)",
+        )?
+        .execute((time.as_millis(), super::rows(most)))
 }
 
 fn saved_window(row: &Row<'_>) -> rusqlite::Result<SavedWindow> {
