@@ -4,10 +4,12 @@ use std::env::current_dir;
 use std::fs;
 use std::io::{PipeWriter, Read as _, Write as _, pipe};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use daemonize::{Daemonize, Outcome};
 
+use super::log::LogFile;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::server::{HandOver, Server};
@@ -52,15 +54,17 @@ pub(super) fn start(config: Option<&Path>) -> Result<()> {
 /// A server in the background that is ready to answer.
 struct Started {
     server: Server,
-    log: PathBuf,
+    log: Arc<LogFile>,
     pid_file: PathBuf,
 }
 
 fn start_server(config: Config) -> Result<Started> {
     let folder = folder_of(&config.store.path).to_owned();
-    let (log, pid_file) = (folder.join("mcpd.log"), folder.join("mcpd.pid"));
-    super::log::start_in_file(&config.log, log.clone());
+    let (log, pid_file) = (LogFile::at(folder.join("mcpd.log"))?, folder.join("mcpd.pid"));
+    super::log::start_in_file(&config.log, &log);
     let server = Server::start(config, Clock::System, HandOver::File)?;
+    // Nobody would hear of it later.
+    log.open()?;
     fs::write(&pid_file, format!("{}\n", std::process::id()))
         .with_context(|| format!("cannot write {}", pid_file.display()))?;
     Ok(Started { server, log, pid_file })
@@ -68,7 +72,12 @@ fn start_server(config: Config) -> Result<Started> {
 
 impl Started {
     fn run(self, mut parent: PipeWriter) -> Result<()> {
-        write!(parent, "{STARTED} as process {}, logging to {}", std::process::id(), self.log.display())?;
+        write!(
+            parent,
+            "{STARTED} as process {}, logging to {}",
+            std::process::id(),
+            self.log.path().display()
+        )?;
         // The parent hears the end of the pipe, and returns.
         drop(parent);
         let result = super::serve::run(self.server);

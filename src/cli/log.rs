@@ -1,10 +1,12 @@
-//! The log: standard error, as text or JSON lines.
+//! The log: standard error or a file, as text or JSON lines.
 
 use std::fs::{File, OpenOptions};
-use std::io::{IsTerminal as _, Write, sink, stderr};
+use std::io::{self, IsTerminal as _, Write, sink, stderr};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use anyhow::{Result, anyhow};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
@@ -16,18 +18,55 @@ pub(super) fn start(log: &Log) {
     begin(log, BoxMakeWriter::new(stderr), stderr().is_terminal());
 }
 
-/// Begins to log to a file, made with the first line.
-pub(super) fn start_in_file(log: &Log, path: PathBuf) {
-    let file: OnceLock<Option<File>> = OnceLock::new();
+/// Begins to log to a file.
+pub(super) fn start_in_file(log: &Log, file: &Arc<LogFile>) {
+    let file = Arc::clone(file);
     let writer = move || -> Box<dyn Write> {
-        let file =
-            file.get_or_init(|| OpenOptions::new().create(true).append(true).mode(0o600).open(&path).ok());
-        match file.as_ref().and_then(|file| file.try_clone().ok()) {
+        match file.opened().as_ref().ok().and_then(|file| file.try_clone().ok()) {
             Some(file) => Box::new(file),
             None => Box::new(sink()),
         }
     };
     begin(log, BoxMakeWriter::new(writer), false);
+}
+
+/// A file to log to, made with the first line.
+#[derive(Debug)]
+pub(super) struct LogFile {
+    path: PathBuf,
+    opened: OnceLock<io::Result<File>>,
+}
+
+impl LogFile {
+    /// Returns the log file at a path; fails if what is there cannot be written to.
+    pub(super) fn at(path: PathBuf) -> Result<Arc<Self>> {
+        let file = Arc::new(Self { path, opened: OnceLock::new() });
+        if file.path.symlink_metadata().is_ok() {
+            file.open()?;
+        }
+        Ok(file)
+    }
+
+    /// Fails if nothing can be written to it; makes it if it is not there yet.
+    pub(super) fn open(&self) -> Result<()> {
+        let unwritable = |cause| {
+            let path = self.path.display();
+            anyhow!(
+                "cannot write the log {path}: {cause}; make it a file that this user may write, or remove it"
+            )
+        };
+        self.opened().as_ref().map(drop).map_err(unwritable)
+    }
+
+    /// Returns where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn opened(&self) -> &io::Result<File> {
+        let open = || OpenOptions::new().create(true).append(true).mode(0o600).open(&self.path);
+        self.opened.get_or_init(open)
+    }
 }
 
 /// The level is mcpd's own. Its libraries are kept to warnings: at finer levels some of them write out

@@ -11,6 +11,7 @@ mod addresses;
 mod admin;
 mod anthropic_upstream;
 mod churn;
+mod daemon;
 mod errors;
 mod failover;
 mod faults;
