@@ -45,7 +45,9 @@ fn render(rooms: &Rooms) -> String {
 }
 
 fn render_usage(rooms: &Rooms, text: &mut Text) {
-    let totals = rooms.meter.totals();
+    let (mut totals, keyring) = (rooms.meter.totals(), rooms.keys.keyring());
+    // Requests that were in flight when their key was deleted are counted later.
+    totals.keep_keys(|key| keyring.has(key));
     text.head("mcpd_requests_total", "counter", "Answered requests.");
     for ((key, endpoint, status), count) in &totals.requests {
         let (key, status) = (name(*key), status.to_string());

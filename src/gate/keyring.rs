@@ -89,6 +89,11 @@ impl Keyring {
         shard.read().unwrap_or_else(PoisonError::into_inner).get(&slot).cloned()
     }
 
+    /// Tells whether there is a key with the id.
+    pub fn has(&self, id: KeyId) -> bool {
+        self.index().digests.contains_key(&id)
+    }
+
     /// Returns the digest of a token.
     pub fn digest(&self, token: &Token) -> Digest {
         self.digester.digest(token)

@@ -46,9 +46,11 @@ impl Pruning {
     }
 }
 
-/// Forgets at most a slice of all that is past its time; returns how many rows.
+/// Forgets at most a slice of all that is past its time, and deleted keys in memory; returns how many rows.
 fn prune(rooms: &Rooms, transaction: &Transaction<'_>) -> Result<usize, StoreError> {
-    let now = rooms.clock.now().wall;
+    let (now, keyring) = (rooms.clock.now().wall, rooms.keys.keyring());
+    // Where nobody asks for metrics, deleted keys would stay in memory for good.
+    rooms.meter.totals().keep_keys(|key| keyring.has(key));
     let mut pruned = 0;
     for (step, kept) in rooms.retention.0 {
         if let Some(kept) = kept {

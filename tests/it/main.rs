@@ -12,6 +12,7 @@ mod admin;
 mod anthropic_upstream;
 mod churn;
 mod daemon;
+mod deleted_keys;
 mod errors;
 mod failover;
 mod faults;
