@@ -128,11 +128,13 @@ pub fn restore(
         let slices = slices.filter(|slice| now.steady.saturating_sub(slice.last) < SPAN);
         keyring.restore_window(saved.allowance, Window::restore(slices));
     }
-    for saved in store.read(|connection| store::seals::live(connection, now.wall))? {
+    let since = now.wall.before(replay::STEP_BACK);
+    for saved in store.read(|connection| store::seals::live(connection, since))? {
         if let Some(entry) = keyring.get(saved.key) {
             // Never longer than a new one: the clock may have been stepped back meanwhile.
             let left = saved.expires_at.since(now.wall).min(replay::memory(max_skew));
-            entry.seals().restore(saved.seal, now.steady + left);
+            let until = (now.steady + left).saturating_sub(now.wall.since(saved.expires_at));
+            entry.seals().restore(saved.seal, until);
         }
     }
     Ok(())

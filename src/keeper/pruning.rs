@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Transaction;
 
 use super::Rooms;
+use crate::gate::replay::STEP_BACK;
 use crate::store::{self, StoreError};
 
 /// How often it is looked for what is past its time.
@@ -57,7 +58,7 @@ fn prune(rooms: &Rooms, transaction: &Transaction<'_>) -> Result<usize, StoreErr
             pruned += store::usage::delete_before(transaction, step, now.before(kept), SLICE - pruned)?;
         }
     }
-    pruned += store::seals::delete_expired(transaction, now, SLICE - pruned)?;
+    pruned += store::seals::delete_expired(transaction, now.before(STEP_BACK), SLICE - pruned)?;
     pruned += store::windows::delete_before(transaction, now.before(WINDOWS_KEPT), SLICE - pruned)?;
     pruned += rooms.keys.prune(transaction, SLICE - pruned)?;
     Ok(pruned)

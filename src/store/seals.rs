@@ -31,13 +31,13 @@ pub struct SavedSeal {
     pub expires_at: Timestamp,
 }
 
-/// Returns every signature that is not too old yet, the oldest first.
-pub fn live(connection: &Connection, now: Timestamp) -> rusqlite::Result<Vec<SavedSeal>> {
+/// Returns every signature that was not too old at the given time, the oldest first.
+pub fn live(connection: &Connection, time: Timestamp) -> rusqlite::Result<Vec<SavedSeal>> {
     connection
         .prepare_cached(
             "SELECT key_id, seal, expires_at FROM seals WHERE expires_at >= ?1 ORDER BY expires_at",
         )?
-        .query_map([now.as_millis()], |row| {
+        .query_map([time.as_millis()], |row| {
             Ok(SavedSeal {
                 key: column::text(row, "key_id")?,
                 seal: row.get("seal")?,
@@ -47,14 +47,14 @@ pub fn live(connection: &Connection, now: Timestamp) -> rusqlite::Result<Vec<Sav
         .collect()
 }
 
-/// Forgets at most so many of those that are too old to be accepted again; returns how many.
-pub fn delete_expired(connection: &Connection, now: Timestamp, most: usize) -> rusqlite::Result<usize> {
+/// Forgets at most so many of those that were too old at the given time; returns how many.
+pub fn delete_expired(connection: &Connection, time: Timestamp, most: usize) -> rusqlite::Result<usize> {
     connection
         .prepare_cached(
             "DELETE FROM seals WHERE (key_id, seal) IN (
                  SELECT key_id, seal FROM seals WHERE expires_at < ?1 LIMIT ?2)",
         )?
-        .execute((now.as_millis(), super::rows(most)))
+        .execute((time.as_millis(), super::rows(most)))
 }
 
 #[cfg(test)]
@@ -79,7 +79,7 @@ mod tests {
         let expected = [(2, 10), (3, 20), (1, 30), (5, 40)];
         let expected = expected.map(|(number, seconds)| (number, Timestamp::from_seconds(seconds)));
         assert_eq!(live_now(), expected);
-        delete_expired(&connection, now).unwrap();
+        assert_eq!(delete_expired(&connection, now, 10).unwrap(), 1);
         assert_eq!(live_now(), expected);
         let left: u32 = connection.query_row("SELECT count(*) FROM seals", [], |row| row.get(0)).unwrap();
         assert_eq!(left, 4);

@@ -25,6 +25,7 @@ mod shutdown;
 mod signing;
 mod smoke;
 mod startup;
+mod stepped_clock;
 mod storage;
 mod streams;
 mod tls;
