@@ -303,7 +303,8 @@ fn a_restart_drops_the_signatures_that_are_too_old_and_keeps_the_others() {
     let server = TestServer::start();
     let (key, _) = server.key(json!({}));
     server.call(&key, signed_get(&key, server.unix_time())).expect(200);
-    server.pass(400);
+    // Each is remembered for twice its time and an hour.
+    server.pass(3_902);
     let requests = [-300, 0, 300].map(|ahead| signed_get(&key, server.unix_time() + ahead));
     for request in &requests {
         server.call(&key, request.clone()).expect(200);
