@@ -73,8 +73,8 @@ enum Job {
 }
 
 impl Keeper {
-    /// Starts the writer. Its thread ends, everything written, once it was told to stop.
-    pub fn start(rooms: Rooms) -> std::io::Result<(Self, JoinHandle<()>)> {
+    /// Starts the writer. Its thread ends once it was told to stop, and tells whether everything is written.
+    pub fn start(rooms: Rooms) -> std::io::Result<(Self, JoinHandle<bool>)> {
         let (sender, jobs) = channel();
         let thread = std::thread::Builder::new()
             .name("keeper".to_owned())
@@ -168,7 +168,8 @@ impl Writer {
         }
     }
 
-    fn run(mut self, jobs: &Receiver<Job>) {
+    /// Writes until told to stop; tells whether the last batch, which has all that was left, could be written.
+    fn run(mut self, jobs: &Receiver<Job>) -> bool {
         let mut next = Instant::now() + self.rooms.flush;
         loop {
             if catch_unwind(AssertUnwindSafe(|| self.pruning.step(&self.rooms))).is_err() {
@@ -188,14 +189,15 @@ impl Writer {
             let work = self.gather(batch, flush, stop);
             let windows = work.windows;
             // A fault in one batch must not end the writing of all to come, nor come again with each of them.
-            if catch_unwind(AssertUnwindSafe(|| self.carry_out(work))).is_err() {
+            let written = catch_unwind(AssertUnwindSafe(|| self.carry_out(work))).unwrap_or_else(|_| {
                 tracing::error!("a batch of usage and limits was lost to a fault in mcpd");
                 if windows {
                     self.leave_windows();
                 }
-            }
+                false
+            });
             if stop {
-                return;
+                return written;
             }
             if flush {
                 let pause = if self.failing { self.rooms.flush.max(AGAIN) } else { self.rooms.flush };
@@ -213,8 +215,9 @@ impl Writer {
         }
     }
 
-    /// Writes one batch and tells those who wait for it. Dropping a job unanswered tells them it failed.
-    fn carry_out(&mut self, work: Work) {
+    /// Writes one batch and tells those who wait for it; false if it could not be written. Dropping a job
+    /// unanswered tells them it failed.
+    fn carry_out(&mut self, work: Work) -> bool {
         if work.is_anything()
             && let Err(error) = self.rooms.store.write(|transaction| self.write(transaction, &work))
         {
@@ -223,7 +226,7 @@ impl Writer {
                 tracing::error!("cannot write usage and limits, trying again until it works: {error}");
             }
             self.rooms.meter.put_back(work.usage);
-            return;
+            return false;
         }
         if work.is_anything() && std::mem::take(&mut self.failing) {
             tracing::info!("usage and limits are being written again");
@@ -238,6 +241,7 @@ impl Writer {
                 Job::Stop => {}
             }
         }
+        true
     }
 
     /// Leaves the windows, kept or given up, alone until they change again.

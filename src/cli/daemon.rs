@@ -81,6 +81,10 @@ impl Started {
         // The parent hears the end of the pipe, and returns.
         drop(parent);
         let result = super::serve::run(self.server);
+        if let Err(error) = &result {
+            // Standard error leads nowhere here.
+            tracing::error!("{error:#}");
+        }
         // Left behind, it would name a process that is gone.
         let _ = fs::remove_file(self.pid_file);
         result

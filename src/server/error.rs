@@ -7,7 +7,7 @@ use crate::keys::{KeysError, StartError as LoadError};
 use crate::store::{OpenError, StoreError};
 use crate::upstream::{InvalidUpstream, TlsError};
 
-/// Why the server did not start.
+/// Why the server did not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The database cannot be used.
@@ -68,7 +68,7 @@ pub enum StartError {
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
     /// The background writer did not end well.
-    #[error("the background writer ended early: the last usage figures may be missing")]
+    #[error("what was counted last could not be written: the last usage and used-up limits are missing")]
     Writer,
     /// The listeners cannot be served.
     #[error("cannot serve: {0}")]

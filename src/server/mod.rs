@@ -48,7 +48,7 @@ pub struct Server {
     config: Config,
     rooms: Arc<Shared>,
     sockets: Sockets,
-    keeper_thread: thread::JoinHandle<()>,
+    keeper_thread: thread::JoinHandle<bool>,
     /// The key that was made at this first start, if it is the caller's to show.
     pub default_key: Option<DefaultKey>,
     /// What the public listener answers: the API, unless a test puts its own here.
@@ -175,13 +175,13 @@ impl Server {
         wait_for_the_last(&rooms.admin.meter).await;
         rooms.admin.keeper.stop();
         let written = web::block(move || keeper_thread.join()).await;
-        if let Err(error) = rooms.admin.store.checkpoint() {
-            tracing::warn!("the write-ahead log stays beside the database: {error}");
-        }
         // Left behind it would only be in the way of nothing; the next start replaces it.
         let _ = std::fs::remove_file(socket_path);
-        if !matches!(written, Ok(Ok(()))) {
+        if !matches!(written, Ok(Ok(true))) {
             return Err(StartError::Writer);
+        }
+        if let Err(error) = rooms.admin.store.checkpoint() {
+            tracing::warn!("the write-ahead log stays beside the database: {error}");
         }
         tracing::info!("stopped");
         Ok(())

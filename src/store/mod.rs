@@ -45,6 +45,9 @@ pub enum StoreError {
     /// SQLite refused.
     #[error("database: {0}")]
     Sqlite(#[from] rusqlite::Error),
+    /// Another program has it open and reads or writes.
+    #[error("database: another program is using it")]
+    InUse,
 }
 
 /// A number of rows as SQLite takes it; there are never more than it can count.
@@ -81,7 +84,9 @@ impl Store {
     /// Brings the write-ahead log into the database, so that a copy of the one file is whole.
     pub fn checkpoint(&self) -> Result<(), StoreError> {
         let writer = self.writer.get()?;
-        Ok(writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+        // Where somebody is in the way, the answer says so; it is no error to SQLite.
+        let is_in_use = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        if is_in_use { Err(StoreError::InUse) } else { Ok(()) }
     }
 
     /// Returns the database's size on the disk in bytes, what is still in the write-ahead log included.

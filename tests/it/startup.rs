@@ -454,6 +454,29 @@ fn a_daemon_answers_logs_and_ends_by_its_pid_file() {
     drop(background);
 }
 
+#[test]
+fn a_daemon_that_fails_in_the_end_says_so_in_its_log() {
+    let folder = ready("usage.flush_milliseconds = 60000\n");
+    let path = |name: &str| folder.path().join("data").join(name);
+    let output = run(command(&folder, &["serve", "--daemon"]));
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let pid = fs::read_to_string(path("mcpd.pid")).unwrap().trim().to_owned();
+    let background = Background(pid.clone());
+    let log = || fs::read_to_string(path("mcpd.log")).unwrap_or_default();
+    let address = || -> Option<SocketAddr> {
+        log().split("listening on http://").nth(1)?.split_whitespace().next()?.parse().ok()
+    };
+    eventually("it logs where it listens", || address().is_some());
+    let full = "CREATE TRIGGER full BEFORE INSERT ON usage BEGIN SELECT RAISE(ABORT, 'no room left'); END";
+    Connection::open(path("mcpd.db")).unwrap().execute_batch(full).unwrap();
+    Request::get("/v1/models").send(address().unwrap()).expect(401);
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    eventually("it ends", || !Path::new(&format!("/proc/{pid}")).exists() || is_zombie(&pid));
+    assert!(log().lines().last().unwrap().contains("could not be written"), "{}", log());
+    assert!(!path("mcpd.pid").exists());
+    drop(background);
+}
+
 /// Ended, though nobody has asked for its status yet: in a container there may be no one who does.
 fn is_zombie(pid: &str) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
