@@ -178,6 +178,8 @@ mod tests {
             ("a\0b", None),
             ("a\nb", None),
             ("mcp_sk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg38", None),
+            ("mcp_sk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg3", None),
+            ("was mcp_sk_ABCD…Fg38", Some("was mcp_sk_ABCD…Fg38")),
         ];
         for (text, expected) in cases {
             assert_eq!(Name::parse(text).ok().as_ref().map(Name::as_str), *expected, "{text:?}");

@@ -54,6 +54,8 @@ mod tests {
             (entries(33, 0), false),
             ([(String::new(), String::new())].into(), false),
             ([("k".to_owned(), "mcp_sk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg38".to_owned())].into(), false),
+            ([("mcp_sk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg3".to_owned(), "v".to_owned())].into(), false),
+            ([("k".to_owned(), "mcp_sk_ABCD…Fg38".to_owned())].into(), true),
         ];
         for (entries, accepted) in cases {
             assert_eq!(Metadata::parse(entries.clone()).is_ok(), accepted, "{entries:?}");

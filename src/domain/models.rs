@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn what_names_no_model_is_refused() {
         for name in
-            [" ", "mcp_sk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg38", "x/mcp_sk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg38*"]
+            [" ", "mcp_sk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg38", "x/mcp_sk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg3*"]
         {
             assert!(AllowedModels::parse(vec![name.to_owned()]).is_err(), "{name}");
         }

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 
 use ring::error::Unspecified;
@@ -17,6 +18,9 @@ pub const PREFIX: &str = "mcp_sk_";
 const RANDOM: usize = 26;
 const CHECKSUM: usize = 6;
 const SECRET: usize = RANDOM + CHECKSUM;
+/// This many characters of a secret, or more, are kept out of what is stored, logged and shown. Fewer leave
+/// far too many to guess; a hint has four.
+const TELLING: usize = 12;
 
 /// A well-formed token. `Debug` hides it; there is no `Display`.
 #[derive(Clone, PartialEq, Eq)]
@@ -97,25 +101,32 @@ impl FromStr for Hint {
     }
 }
 
-/// Returns the text with every token in it blanked out, whole or cut short: `mcp_sk_…`.
+/// Returns the text with every token in it blanked out, whole, mistyped or cut short: `mcp_sk_…`.
 pub fn redact(text: &str) -> Cow<'_, str> {
-    if !text.contains(PREFIX) {
+    let (mut redacted, mut done) = (String::new(), 0);
+    for secret in secrets(text) {
+        redacted.push_str(&text[done..secret.start]);
+        redacted.push('…');
+        done = secret.end;
+    }
+    if done == 0 {
         return Cow::Borrowed(text);
     }
-    let mut parts = text.split(PREFIX);
-    let mut redacted = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        redacted.push_str(PREFIX);
-        redacted.push('…');
-        redacted.push_str(part.trim_start_matches(|c: char| c.is_ascii_alphanumeric()));
-    }
+    redacted.push_str(&text[done..]);
     Cow::Owned(redacted)
 }
 
-/// Tells whether a whole token stands anywhere in the text.
+/// Tells whether a token stands anywhere in the text, whole, mistyped or cut short: what [`redact`] blanks out.
 pub fn is_within(text: &str) -> bool {
-    text.match_indices(PREFIX).any(|(at, _)| {
-        text.as_bytes().get(at..at + PREFIX.len() + SECRET).is_some_and(|bytes| Token::parse(bytes).is_ok())
+    secrets(text).next().is_some()
+}
+
+/// Returns where what follows a prefix gives a token away.
+fn secrets(text: &str) -> impl Iterator<Item = Range<usize>> {
+    text.match_indices(PREFIX).filter_map(|(at, _)| {
+        let start = at + PREFIX.len();
+        let length = text[start..].bytes().take_while(u8::is_ascii_alphanumeric).count();
+        (length >= TELLING).then_some(start..start + length)
     })
 }
 
@@ -172,12 +183,37 @@ mod tests {
     }
 
     #[test]
-    fn a_token_in_a_text_is_found_and_blanked_out() {
-        let text = format!("GET /v1/x?k={EXAMPLE}&again=mcp_sk_cut!");
-        assert!(is_within(&text));
-        assert_eq!(redact(&text), "GET /v1/x?k=mcp_sk_…&again=mcp_sk_…!");
-        assert!(!is_within("mcp_sk_ is the prefix"));
-        assert!(matches!(redact("nothing here"), Cow::Borrowed(_)));
+    fn what_gives_a_token_away_is_found_and_blanked_out_and_nothing_else_is() {
+        let hint = Token::parse(EXAMPLE.as_bytes()).unwrap().hint().to_string();
+        let cases: &[(&str, &str)] = &[
+            (EXAMPLE, "mcp_sk_…"),
+            (
+                "the last one missing: mcp_sk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg3",
+                "the last one missing: mcp_sk_…",
+            ),
+            (
+                "one in the middle missing: mcp_sk_ABCDEFGHIJKLNOPQRSTUVWXYZ39Fg38!",
+                "one in the middle missing: mcp_sk_…!",
+            ),
+            ("one too many: mcp_sk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg380", "one too many: mcp_sk_…"),
+            (
+                "all that is secret: mcp_sk_ABCDEFGHIJKLMNOPQRSTUVWXYZ, cut",
+                "all that is secret: mcp_sk_…, cut",
+            ),
+            ("mcp_sk_ABCDEFGHIJKL", "mcp_sk_…"),
+            ("mcp_sk_mcp_sk_ABCDEFGHIJKL mcp_sk_A mcp_sk_MNOPQRSTUVWX", "mcp_sk_mcp_sk_… mcp_sk_A mcp_sk_…"),
+            ("mcp_sk_ABCDEFGHIJK", "mcp_sk_ABCDEFGHIJK"),
+            ("mcp_sk_ABCDEF GHIJKLMNOP", "mcp_sk_ABCDEF GHIJKLMNOP"),
+            ("mcp_sk_ is the prefix", "mcp_sk_ is the prefix"),
+            (&hint, &hint),
+            ("nothing here", "nothing here"),
+            ("", ""),
+        ];
+        for &(text, redacted) in cases {
+            assert_eq!(redact(text), redacted, "{text}");
+            assert_eq!(is_within(text), text != redacted, "{text}");
+        }
+        assert!(matches!(redact(&hint), Cow::Borrowed(_)));
     }
 
     proptest! {
@@ -206,6 +242,12 @@ mod tests {
         fn nothing_of_a_token_survives_redaction(before in ".*", after in "[^0-9A-Za-z].*") {
             let text = format!("{before}{EXAMPLE}{after}");
             prop_assert!(!redact(&text).contains("ABCDEFGHIJKLMNOPQRSTUVWXYZ"));
+        }
+
+        #[test]
+        fn what_is_blanked_out_is_what_is_found(text in "((mcp_sk_)?[A-Z…_ ]{0,14}){0,4}") {
+            prop_assert_eq!(is_within(&text), redact(&text) != text);
+            prop_assert!(!is_within(&redact(&text)));
         }
     }
 }

@@ -73,6 +73,7 @@ mod tests {
             ("two words", false),
             (long.as_str(), false),
             ("mcp_sk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg38", false),
+            ("mcp_sk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg3", false),
         ];
         let ids = RequestIds::new(*b"0123456789", 1);
         for (own, kept) in cases {

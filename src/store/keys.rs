@@ -16,7 +16,7 @@ use crate::domain::models::AllowedModels;
 use crate::domain::network::Networks;
 use crate::domain::scope::Scopes;
 use crate::domain::time::Timestamp;
-use crate::domain::token::Hint;
+use crate::domain::token::{self, Hint};
 
 /// Which keys to list.
 #[derive(Debug)]
@@ -196,8 +196,12 @@ fn settings(row: &Row<'_>) -> rusqlite::Result<Settings> {
     let models: Vec<String> = from_json(row, "allowed_models")?;
     let metadata: BTreeMap<String, String> = from_json(row, "metadata")?;
     let name: String = row.get("name")?;
+    // An older mcpd may have taken a key that was cut short: it is blanked out, and nothing else suffers from it.
+    let blank = |text: String| token::redact(&text).into_owned();
+    let models = models.into_iter().map(blank).collect();
+    let metadata = metadata.into_iter().map(|(name, value)| (blank(name), blank(value))).collect();
     Ok(Settings {
-        name: Name::parse(&name).map_err(|error| column::invalid(row, "name", error))?,
+        name: Name::parse(&blank(name)).map_err(|error| column::invalid(row, "name", error))?,
         enabled: row.get("enabled")?,
         scopes: Scopes::parse(scopes.split_whitespace())
             .map_err(|error| column::invalid(row, "scopes", error))?,

@@ -5,6 +5,7 @@ mod repeated;
 mod rotation;
 
 use mcpd::domain::time::Timestamp;
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Request, TestServer, escape};
@@ -154,6 +155,7 @@ fn a_key_is_not_made_or_changed_with_bad_settings() {
         ("name", json!({"name": "a\nb"})),
         ("name", json!({"name": "x".repeat(201)})),
         ("name", json!({"name": pasted})),
+        ("name", json!({"name": pasted.replace("Fg38", "Fg3")})),
         ("name", json!({"name": 3})),
         ("name", json!({"name": ["x"]})),
         ("scopes", json!({"scopes": []})),
@@ -544,4 +546,27 @@ fn a_key_on_a_plan_that_is_gone_can_still_be_disabled() {
     change(json!({"plan": "gold"})).expect_error(422, "invalid_request");
     assert_eq!(change(json!({"enabled": false})).expect(200).json()["status"], "disabled");
     server.call(&key, Request::get("/v1/key")).expect_error(401, "invalid_api_key");
+}
+
+#[test]
+fn a_key_that_was_let_in_by_an_older_mcpd_is_blanked_out_and_keeps_nothing_from_starting() {
+    let mut server = TestServer::start();
+    let (key, made) = server.key(json!({}));
+    server.stop();
+    let cut = "mcp_sk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg3";
+    let database = Connection::open(server.path("mcpd.db")).unwrap();
+    database
+        .execute(
+            "UPDATE keys SET name = ?2, metadata = json_object(?2, ?2), allowed_models = json_array('m', ?2)
+             WHERE id = ?1",
+            [made["id"].as_str().unwrap(), cut],
+        )
+        .unwrap();
+    drop(database);
+    let server = server.restart();
+    let shown = read(&server, &made);
+    assert_eq!(shown["name"], "mcp_sk_…");
+    assert_eq!(shown["metadata"], json!({"mcp_sk_…": "mcp_sk_…"}));
+    assert_eq!(shown["allowed_models"], json!(["m", "mcp_sk_…"]));
+    server.call(&key, Request::chat("Hello")).expect(200);
 }
