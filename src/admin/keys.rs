@@ -9,10 +9,10 @@ use super::key_body::{KeyBody, parse_expiry, parse_length};
 use super::key_view::{IssuedView, KeyView};
 use super::list::{self, Page};
 use crate::domain::id::KeyId;
-use crate::domain::key::Status;
+use crate::domain::key::{Key, LastUse, Status};
 use crate::domain::time::Timestamp;
 use crate::http::ApiError;
-use crate::keys::{Issued, Rotation};
+use crate::keys::{Issued, KeysError, Rotation};
 use crate::store;
 
 /// How long a rotated key goes on where nothing is said.
@@ -79,7 +79,10 @@ pub(super) async fn list(call: Call) -> Result<HttpResponse, ApiError> {
 /// Describes a key.
 pub(super) async fn show(call: Call) -> Result<HttpResponse, ApiError> {
     let id = call.key_id()?;
-    call.shown(id).await
+    call.flush().await;
+    let found = call.block(move |rooms| rooms.store.read(|db| store::keys::find(db, id))).await?;
+    let (key, last_use) = found.ok_or(KeysError::NotFound)?;
+    Ok(call.shown(&key, last_use))
 }
 
 /// Changes what is decided about a key.
@@ -87,11 +90,12 @@ pub(super) async fn change(call: Call) -> Result<HttpResponse, ApiError> {
     let id = call.key_id()?;
     let body: KeyBody = call.json()?;
     let (actor, now) = (call.actor, call.now());
-    call.block(move |rooms| {
-        rooms.keys.change(id, actor, |settings| body.apply(settings, rooms.keys.plans(), now))
-    })
-    .await?;
-    call.shown(id).await
+    let key = call
+        .block(move |rooms| {
+            rooms.keys.change(id, actor, |settings| body.apply(settings, rooms.keys.plans(), now))
+        })
+        .await?;
+    Ok(call.changed(&key).await)
 }
 
 /// Deletes a key; what it used stays.
@@ -107,8 +111,8 @@ pub(super) async fn revoke(call: Call) -> Result<HttpResponse, ApiError> {
     let id = call.key_id()?;
     let order = call.order()?;
     call.json::<Nothing>()?;
-    call.block(move |rooms| rooms.keys.revoke(id, order)).await?;
-    call.shown(id).await
+    let key = call.block(move |rooms| rooms.keys.revoke(id, order)).await?;
+    Ok(call.changed(&key).await)
 }
 
 /// Hands over to a new key with the same settings. The answer carries its token, which is not shown again.
@@ -148,11 +152,18 @@ impl Call {
         HttpResponse::Created().insert_header(("cache-control", "no-store")).json(view)
     }
 
-    async fn shown(&self, id: KeyId) -> Result<HttpResponse, ApiError> {
+    fn shown(&self, key: &Key, last_use: Option<LastUse>) -> HttpResponse {
+        HttpResponse::Ok().json(KeyView::new(key, last_use, self.rooms.keys.plans(), self.now()))
+    }
+
+    /// Shows a key as a change left it. The change was made: that its last use cannot be told, or that it was
+    /// deleted meanwhile, does not take that back.
+    async fn changed(&self, key: &Key) -> HttpResponse {
         self.flush().await;
-        let found = self.block(move |rooms| rooms.store.read(|db| store::keys::find(db, id))).await?;
-        let (key, last_use) = found.ok_or(ApiError::NotFound("There is no key with this id".into()))?;
-        Ok(HttpResponse::Ok().json(KeyView::new(&key, last_use, self.rooms.keys.plans(), self.now())))
+        let id = key.id;
+        let found = self.block(move |rooms| rooms.store.read(|db| store::keys::find(db, id))).await;
+        let last_use = found.ok().flatten().and_then(|(_, last_use)| last_use);
+        self.shown(key, last_use)
     }
 }
 

@@ -570,3 +570,32 @@ fn a_key_that_was_let_in_by_an_older_mcpd_is_blanked_out_and_keeps_nothing_from_
     assert_eq!(shown["allowed_models"], json!(["m", "mcp_sk_…"]));
     server.call(&key, Request::chat("Hello")).expect(200);
 }
+
+#[test]
+fn a_change_that_was_made_is_answered_with_it_whatever_comes_after() {
+    let server = TestServer::start();
+    let (_, made) = server.key(json!({}));
+    let database = Connection::open(server.path("mcpd.db")).unwrap();
+    // What was noted of its last use cannot be read.
+    database.execute("UPDATE keys SET last_used_at = 1, last_used_ip = 'nowhere'", []).unwrap();
+    let changed = server.admin(Request::new("PATCH", &path(&made)).json(&json!({"name": "other"})));
+    let changed = changed.expect(200).json();
+    assert_eq!((&changed["name"], &changed["last_used_at"]), (&json!("other"), &Value::Null));
+    let revoked = revoke(&server, &made).expect(200).json();
+    assert_eq!((&revoked["name"], &revoked["status"]), (&json!("other"), &json!("revoked")));
+
+    // The row may be gone before it could be read again.
+    for _ in 0..20 {
+        let (_, made) = server.key(json!({}));
+        let change = Request::new("PATCH", &path(&made)).json(&json!({"name": "other"}));
+        let answer = std::thread::scope(|scope| {
+            let answer = scope.spawn(|| server.admin(change));
+            server.admin(Request::new("DELETE", &path(&made))).expect(200);
+            answer.join().unwrap()
+        });
+        let id = made["id"].as_str().unwrap();
+        let noted = Request::get(&format!("/admin/v1/audit?action=key.update&target={id}"));
+        let noted = server.admin(noted).expect(200).json()["data"].as_array().unwrap().len();
+        assert_eq!(answer.status, if noted == 1 { 200 } else { 404 }, "{noted}");
+    }
+}
