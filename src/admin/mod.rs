@@ -171,9 +171,32 @@ async fn answer(
         Found::OtherMethods(methods) => return Err(ApiError::MethodNotAllowed(methods)),
         Found::Nothing => return Err(nothing_at(request.method(), request.uri().path())),
     };
+    check_query(request.query_string(), openapi::query_of(route))?;
     let body = body::take(&request, &mut payload, LONGEST_BODY).await?;
     let parameter = parameter.unwrap_or_default();
     (route.handler)(Call { rooms, actor, request: request.clone(), body, parameter }).await
+}
+
+/// Fails if the query string has a parameter that the route does not take: most likely a misspelt one.
+fn check_query(query: &str, known: &[(&str, &str)]) -> Result<(), ApiError> {
+    let sent: Vec<(String, String)> = parse_query(query)?;
+    let Some((unknown, _)) = sent.iter().find(|(name, _)| !known.iter().any(|(known, _)| known == name))
+    else {
+        return Ok(());
+    };
+    let names: Vec<_> = known.iter().map(|(name, _)| format!("`{name}`")).collect();
+    let remedy = if names.is_empty() { "no parameters".to_owned() } else { names.join(", ") };
+    Err(ApiError::bad_request(format!(
+        "the query string: unknown parameter `{unknown}`; this route takes {remedy}"
+    )))
+}
+
+fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, ApiError> {
+    web::Query::<T>::from_query(query).map(web::Query::into_inner).map_err(|error| {
+        let text = error.to_string();
+        let text = text.strip_prefix("Query deserialize error: ").unwrap_or(&text);
+        ApiError::bad_request(format!("the query string: {text}"))
+    })
 }
 
 impl Call {
@@ -205,15 +228,9 @@ impl Call {
         Ok(value)
     }
 
-    /// Returns the query string's parameters; an unknown one is an error.
+    /// Returns the query string's parameters; one that is there twice is an error.
     fn query<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
-        web::Query::<T>::from_query(self.request.query_string()).map(web::Query::into_inner).map_err(
-            |error| {
-                let text = error.to_string();
-                let text = text.strip_prefix("Query deserialize error: ").unwrap_or(&text);
-                ApiError::bad_request(format!("the query string: {}", crate::domain::token::redact(text)))
-            },
-        )
+        parse_query(self.request.query_string())
     }
 
     /// Returns who wants a change, and how to tell the same wish sent twice.

@@ -11,7 +11,7 @@ use super::keys::RotateBody;
 use super::list::Page;
 use super::server::ServerView;
 use super::usage::UsageView;
-use super::{Access, Call, ROUTES};
+use super::{Access, AdminRoute, Call, ROUTES};
 use crate::http::ApiError;
 use crate::http::openapi::{Builder, Operation};
 
@@ -34,10 +34,21 @@ pub fn document() -> Value {
         };
         let operation = describe(&mut builder, route.method.as_str(), route.pattern);
         let headers = if route.method == Method::POST { IDEMPOTENCY } else { &[] };
-        let operation = Operation { needs: Some(needs.to_owned()), headers, ..operation };
+        let operation =
+            Operation { needs: Some(needs.to_owned()), query: query_of(route), headers, ..operation };
         builder.add(route.method.as_str(), route.pattern, route.summary, operation);
     }
     builder.finish("mcpd admin", "The admin token, from `admin.token_file`.")
+}
+
+/// Returns the names and descriptions of the query parameters that a route takes; it is asked for no others.
+pub(super) fn query_of(route: &AdminRoute) -> &'static [(&'static str, &'static str)] {
+    match (route.method.as_str(), route.pattern) {
+        ("GET", "/admin/v1/keys") => KEY_QUERY,
+        ("GET", "/admin/v1/usage") => USAGE_QUERY,
+        ("GET", "/admin/v1/audit") => AUDIT_QUERY,
+        _ => &[],
+    }
 }
 
 fn describe(builder: &mut Builder, method: &str, pattern: &str) -> Operation {
@@ -48,9 +59,7 @@ fn describe(builder: &mut Builder, method: &str, pattern: &str) -> Operation {
             let body = Some(builder.schema::<KeyBody>());
             Operation { body, status: Some(201), answer: builder.schema::<IssuedView>(), ..usual }
         }
-        ("GET", "/admin/v1/keys") => {
-            Operation { query: KEY_QUERY, answer: builder.schema::<Page<KeyView>>(), ..usual }
-        }
+        ("GET", "/admin/v1/keys") => Operation { answer: builder.schema::<Page<KeyView>>(), ..usual },
         ("PATCH", _) => {
             let body = Some(builder.schema::<KeyBody>());
             Operation { body, answer: builder.schema::<KeyView>(), ..usual }
@@ -62,12 +71,8 @@ fn describe(builder: &mut Builder, method: &str, pattern: &str) -> Operation {
         ("GET" | "POST", "/admin/v1/keys/{id}" | "/admin/v1/keys/{id}/revoke") => {
             Operation { answer: builder.schema::<KeyView>(), ..usual }
         }
-        ("GET", "/admin/v1/usage") => {
-            Operation { query: USAGE_QUERY, answer: builder.schema::<UsageView>(), ..usual }
-        }
-        ("GET", "/admin/v1/audit") => {
-            Operation { query: AUDIT_QUERY, answer: builder.schema::<Page<AuditRow>>(), ..usual }
-        }
+        ("GET", "/admin/v1/usage") => Operation { answer: builder.schema::<UsageView>(), ..usual },
+        ("GET", "/admin/v1/audit") => Operation { answer: builder.schema::<Page<AuditRow>>(), ..usual },
         ("GET", "/metrics") => {
             Operation { answer: json!({"type": "string"}), media_type: Some("text/plain"), ..usual }
         }

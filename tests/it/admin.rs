@@ -418,3 +418,38 @@ fn both_listeners_describe_their_api() {
         assert!(headers.to_string().contains("Idempotency-Key"), "{path}: {headers}");
     }
 }
+
+#[test]
+fn a_query_parameter_that_a_route_does_not_know_is_refused_by_name() {
+    let server = TestServer::setup().toml("admin.open_metrics = true").start();
+    let (_, made) = server.key(json!({}));
+    let key = format!("/admin/v1/keys/{}", made["id"].as_str().unwrap());
+    let (rotate, revoke) = (format!("{key}/rotate"), format!("{key}/revoke"));
+    let gets = PATHS.iter().map(|path| ("GET", *path));
+    let others = [
+        ("GET", "/metrics"),
+        ("POST", "/admin/v1/keys"),
+        ("GET", &key),
+        ("PATCH", &key),
+        ("POST", &rotate),
+        ("POST", &revoke),
+        ("DELETE", &key),
+    ];
+    for (method, path) in gets.chain(others) {
+        for (query, name) in [("colour=red", "`colour`"), ("limit=5&colo%75r", "`colour`"), ("=", "``")] {
+            // `limit` is one that lists take.
+            let request = Request::new(method, &format!("{path}?{query}"));
+            let request = if method == "GET" { request } else { request.json(&json!({})) };
+            let answer = server.admin(request).expect_error(400, "invalid_request");
+            let text = answer.text();
+            let list = path.ends_with("/keys") && method == "GET" || path.ends_with("/audit");
+            let named = if query.starts_with("limit") && !list { "`limit`" } else { name };
+            assert!(text.contains(named), "{method} {path}?{query}: {text}");
+        }
+    }
+    let pasted = server.admin(Request::get("/admin/v1/server?mcp_sk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg3=1"));
+    assert!(!pasted.expect_error(400, "invalid_request").text().contains("ABCD"));
+    Request::get("/metrics?").send(server.admin).expect(200);
+    let shown = server.admin(Request::get(&key)).expect(200).json();
+    assert_eq!((&shown["status"], &shown["rotated_to"]), (&json!("active"), &Value::Null));
+}
