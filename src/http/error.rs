@@ -187,7 +187,7 @@ impl ApiError {
                     response.insert_header((header::RETRY_AFTER, seconds));
                 }
             }
-            Self::Upstream(UpstreamError::Unavailable) | Self::StorageUnavailable => {
+            Self::Upstream(UpstreamError::Unavailable) | Self::StorageUnavailable | Self::Stopping => {
                 response.insert_header((header::RETRY_AFTER, 1));
             }
             _ => {}
@@ -373,4 +373,25 @@ pub fn quota_headers(quota: crate::domain::window::Quota) -> [(HeaderName, Heade
 pub fn nothing_at(method: &Method, path: &str) -> ApiError {
     let asked = super::path::request_line(method, path);
     ApiError::NotFound(format!("There is nothing at {asked}").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_503_says_when_to_try_again() {
+        let exhausted = Refused { refusal: Refusal::SignaturesExhausted, entry: None, quota: None };
+        let errors = [
+            ApiError::StorageUnavailable,
+            ApiError::Stopping,
+            UpstreamError::Unavailable.into(),
+            exhausted.into(),
+        ];
+        for error in errors {
+            let response = error.respond();
+            assert_eq!(response.status(), 503, "{error:?}");
+            assert!(response.headers().contains_key(header::RETRY_AFTER), "{error:?}");
+        }
+    }
 }
