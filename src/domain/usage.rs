@@ -78,8 +78,3 @@ impl Figures {
         self.estimated += other.estimated;
     }
 }
-
-/// Tells whether a status counts as an error.
-pub const fn is_error(status: u16) -> bool {
-    status >= 400
-}

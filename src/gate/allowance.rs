@@ -70,7 +70,8 @@ impl Allowance {
     }
 
     /// Returns how many requests are in flight.
-    pub fn in_flight(&self) -> u32 {
+    #[cfg(test)]
+    fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Acquire)
     }
 

@@ -29,6 +29,7 @@ impl Body {
     }
 
     /// Returns all of it in one piece.
+    #[cfg(test)]
     pub fn concat(&self) -> Vec<u8> {
         self.0.iter().flatten().copied().collect()
     }

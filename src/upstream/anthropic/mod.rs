@@ -22,7 +22,7 @@ use serde::Serialize;
 
 pub use field::InvalidField;
 pub use request::{Translated, request};
-pub use response::{Garbage, answer, error_message};
+pub use response::{Garbage, answer};
 pub use stream::{Progress, StreamFailure, StreamTranslator};
 
 pub use super::ask::Shape;

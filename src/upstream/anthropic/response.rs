@@ -3,7 +3,6 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::event::Event;
 use super::openai::{self, Choice, Completion, Part, ToolCall};
 use super::usage::Counts;
 use super::{Shape, write_json};
@@ -69,15 +68,6 @@ pub fn answer(shape: Shape, body: &[u8], created: i64) -> Result<(Vec<u8>, Token
     let mut translated = Vec::new();
     write_json(&completion, &mut translated);
     Ok((translated, usage))
-}
-
-/// Returns the message meant for people inside an error body, if it is one.
-#[must_use]
-pub fn error_message(body: &[u8]) -> Option<String> {
-    match serde_json::from_slice(body) {
-        Ok(Event::Error { error }) => Some(error.message),
-        _ => None,
-    }
 }
 
 /// Joins the text blocks, which are pieces of one text; thinking is not among them.
@@ -239,23 +229,5 @@ mod tests {
             assert_eq!(translated(Shape::Chat, &case), Err(Garbage), "{case}");
         }
         assert_eq!(answer(Shape::Chat, b"<html>", 0), Err(Garbage));
-    }
-
-    #[test]
-    fn an_error_body_yields_its_message_and_nothing_else_does() {
-        let cases = [
-            (
-                r#"{"type": "error", "error": {"type": "overloaded_error",
-                    "message": "Overloaded"}, "request_id": "req_1"}"#,
-                Some("Overloaded"),
-            ),
-            (r#"{"type": "error", "error": {"type": "api_error"}}"#, None),
-            (r#"{"error": {"message": "Not Anthropic's way"}}"#, None),
-            (r#"{"type": "message"}"#, None),
-            ("<html>", None),
-        ];
-        for (body, expected) in cases {
-            assert_eq!(error_message(body.as_bytes()).as_deref(), expected);
-        }
     }
 }
