@@ -13,6 +13,7 @@ use ring::rand::SecureRandom;
 
 use crate::domain::audit::Actor;
 use crate::http::ApiError;
+use crate::http::bearer::bearer;
 
 /// The admin token, to be compared in constant time.
 pub struct AdminToken {
@@ -68,16 +69,8 @@ pub(super) fn check(request: &HttpRequest, token: &AdminToken, open: bool) -> Re
     if open {
         return Ok(Actor::Token);
     }
-    let mut values = request.headers().get_all(header::AUTHORIZATION);
-    let sent = values.next().ok_or(ApiError::MissingAdminToken)?.as_bytes();
-    let (scheme, sent) = sent.split_at_checked(7).ok_or(ApiError::MissingAdminToken)?;
-    if !scheme.eq_ignore_ascii_case(b"bearer ") {
-        return Err(ApiError::MissingAdminToken);
-    }
-    if values.next().is_some() || !token.is(sent) {
-        return Err(ApiError::InvalidAdminToken);
-    }
-    Ok(Actor::Token)
+    let sent = bearer(request)?.ok_or(ApiError::MissingAdminToken)?;
+    if token.is(sent) { Ok(Actor::Token) } else { Err(ApiError::InvalidAdminToken) }
 }
 
 /// Tells whether a `Host` names loopback, whatever its port: it may be the near end of a tunnel.

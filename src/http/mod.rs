@@ -2,6 +2,7 @@
 //! request on the public one.
 
 pub mod bare_errors;
+pub mod bearer;
 pub mod body;
 pub mod client_ip;
 pub mod error;

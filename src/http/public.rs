@@ -12,13 +12,14 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, Version};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::FutureExt as _;
 
 use super::bare_errors::Tail;
+use super::bearer::bearer;
 use super::error::{nothing_at, quota_headers};
 use super::exchange::{Exchange, Settling};
 use super::request_id::{self, RequestId, RequestIds};
@@ -276,19 +277,6 @@ fn refuse(error: &ApiError, exchange: &Exchange) -> HttpResponse {
         }
     }
     error.respond()
-}
-
-/// Returns the bearer token as it was sent, the scheme in any letter case and one blank behind it (RFC 6750).
-fn bearer(request: &HttpRequest) -> Result<Option<&[u8]>, ApiError> {
-    let mut values = request.headers().get_all(header::AUTHORIZATION);
-    let value = values.next();
-    if values.next().is_some() {
-        return Err(ApiError::bad_request("`Authorization` was sent twice: send one"));
-    }
-    let Some((scheme, token)) = value.and_then(|value| value.as_bytes().split_at_checked(7)) else {
-        return Ok(None);
-    };
-    Ok((scheme.eq_ignore_ascii_case(b"bearer ") && !token.is_empty()).then_some(token))
 }
 
 fn signature(headers: &HeaderMap) -> Result<Option<Signature>, SignatureError> {
