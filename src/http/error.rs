@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
@@ -352,21 +352,6 @@ impl From<KeysError> for ApiError {
             }
         }
     }
-}
-
-/// Returns the headers that tell what is left of a limit, in the IETF draft's syntax
-/// (draft-ietf-httpapi-ratelimit-headers-10) and the older one.
-pub fn quota_headers(quota: crate::domain::window::Quota) -> [(HeaderName, HeaderValue); 5] {
-    let (limit, remaining, reset) = (quota.limit, quota.remaining, quota.reset_seconds().max(1));
-    let text = |text: String| HeaderValue::try_from(text).expect("ASCII");
-    let name = HeaderName::from_static;
-    [
-        (name("ratelimit-policy"), text(format!("\"rpm\";q={limit};w=60"))),
-        (name("ratelimit"), text(format!("\"rpm\";r={remaining};t={reset}"))),
-        (name("x-ratelimit-limit"), limit.into()),
-        (name("x-ratelimit-remaining"), remaining.into()),
-        (name("x-ratelimit-reset"), reset.into()),
-    ]
 }
 
 /// Returns the error for a path with nothing at it.

@@ -10,6 +10,7 @@ pub mod exchange;
 pub mod openapi;
 pub mod path;
 pub mod public;
+pub mod quota;
 pub mod request_id;
 pub mod routes;
 

@@ -20,8 +20,9 @@ use futures_util::FutureExt as _;
 
 use super::bare_errors::Tail;
 use super::bearer::bearer;
-use super::error::{nothing_at, quota_headers};
+use super::error::nothing_at;
 use super::exchange::{Exchange, Settling};
+use super::quota::quota_headers;
 use super::request_id::{self, RequestId, RequestIds};
 use super::routes::{Found, Route, find};
 use super::{ApiError, body, client_ip, path};
