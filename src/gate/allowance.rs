@@ -71,7 +71,7 @@ impl Allowance {
 
     /// Returns how many requests are in flight.
     #[cfg(test)]
-    fn in_flight(&self) -> u32 {
+    pub(super) fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Acquire)
     }
 
