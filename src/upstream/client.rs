@@ -100,13 +100,15 @@ impl Client {
             Err(_) if self.upstreams.is_any_untold() => self.upstreams.asking.lock().await,
             Err(_) => return,
         };
-        join_all(self.upstreams.to_ask(max_age).into_iter().map(|index| async move {
+        let to_ask = self.upstreams.to_ask(max_age);
+        join_all(to_ask.iter().map(|&index| async move {
             let server = &self.upstreams.servers()[index];
             if let Some(models) = attempt::models(&self.requests[index], server, &self.clock).await {
                 self.upstreams.told(index, models);
             }
         }))
         .await;
+        self.upstreams.asked(&to_ask);
     }
 
     fn look_up(&self, model: &str) -> Option<Found> {

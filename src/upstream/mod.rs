@@ -57,7 +57,7 @@ struct Known {
     told: Vec<Vec<String>>,
     /// When it was told, in steady time; `None` while nothing was.
     told_at: Vec<Option<Duration>>,
-    /// When it was asked last.
+    /// When the last asking ended.
     asked_at: Vec<Option<Duration>>,
     catalog: Arc<Catalog>,
 }
@@ -91,19 +91,23 @@ impl Upstreams {
     }
 
     /// Returns the upstreams to ask for their models: those that list `*` and were last asked longer ago
-    /// than `max_age`. They count as asked from now on.
+    /// than `max_age`.
     fn to_ask(&self, max_age: Duration) -> Vec<usize> {
         let now = self.clock.steady();
-        let mut known = self.known();
+        let known = self.known();
         let due = |asked: Option<Duration>| asked.is_none_or(|at| now.saturating_sub(at) >= max_age);
-        let mut to_ask = Vec::new();
-        for (index, server) in self.servers.iter().enumerate() {
-            if server.tells_models() && due(known.asked_at[index]) {
-                known.asked_at[index] = Some(now);
-                to_ask.push(index);
-            }
+        let is_due = |index: &usize| self.servers[*index].tells_models() && due(known.asked_at[*index]);
+        (0..self.servers.len()).filter(is_due).collect()
+    }
+
+    /// Notes that these upstreams were asked for their models until now, whether or not they told. Whoever
+    /// waited for that need not ask again, however long it took.
+    fn asked(&self, indices: &[usize]) {
+        let now = self.clock.steady();
+        let mut known = self.known();
+        for index in indices {
+            known.asked_at[*index] = Some(now);
         }
-        to_ask
     }
 
     /// Takes what an upstream told of its models.

@@ -1,10 +1,12 @@
 //! OpenAI-compatible upstreams: what reaches them, and what of their answers reaches the client.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use mcpd::clock::ManualClock;
 use serde_json::{Value, json};
 
 use crate::harness::upstream::{wait_for_close, write_json};
@@ -161,6 +163,41 @@ fn a_request_right_after_the_start_waits_until_the_models_are_known() {
     let server = serving(&upstream, &["*"]);
     let (key, _) = server.key(json!({}));
     server.call(&key, chat_with("m")).expect(200);
+}
+
+#[test]
+fn requests_that_wait_for_the_models_wait_for_one_asking_all_together() {
+    const WAITING: usize = 6;
+    let clock: Arc<OnceLock<Arc<ManualClock>>> = Arc::default();
+    let shared = Arc::clone(&clock);
+    let (go, went) = channel::<()>();
+    let went = Mutex::new(went);
+    let upstream = FakeUpstream::start(move |_, connection| {
+        // The first is held until all wait; each takes longer than it is until models are asked for again.
+        let _ = went.lock().unwrap().recv();
+        shared.get().unwrap().advance(Duration::from_secs(5));
+        write_json(connection, 500, &json!({}));
+        true
+    });
+    let server = serving(&upstream, &["*"]);
+    let _ = clock.set(Arc::clone(&server.clock));
+    let (key, _) = server.key(json!({}));
+    eventually("the models are being asked for", || !upstream.seen().is_empty());
+    let open = |_| {
+        let mut connection = TcpStream::connect(server.public).unwrap();
+        connection.write_all(&chat_with("m").bearer(&key).bytes()).unwrap();
+        connection
+    };
+    let waiting: Vec<_> = (0..WAITING).map(open).collect();
+    // Nothing tells that they wait; one that comes later is answered at once.
+    std::thread::sleep(Duration::from_millis(100));
+    drop(go);
+    for mut connection in waiting {
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    }
+    assert_eq!(upstream.seen().len(), 1);
 }
 
 #[test]
