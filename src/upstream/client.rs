@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ pub struct Client {
     upstreams: Arc<Upstreams>,
     clock: Clock,
     /// One for each upstream, in their order.
-    requests: Vec<Prepared>,
+    requests: Rc<[Prepared]>,
     catalog: RefCell<(u64, Arc<Catalog>)>,
     names: RefCell<HashSet<Arc<str>>>,
 }
@@ -92,23 +93,27 @@ impl Client {
         self.upstreams.catalog()
     }
 
-    /// Asks the upstreams that list `*` and were last asked longer ago than `max_age`.
+    /// Asks the upstreams that list `*` and were last asked longer ago than `max_age`. Asking goes on when
+    /// nobody waits for it any more: what a slow upstream tells is good for the next.
     pub async fn refresh(&self, max_age: Duration) {
-        let _turn = match self.upstreams.asking.try_lock() {
+        let asking = Arc::clone(&self.upstreams.asking);
+        let turn = match Arc::clone(&asking).try_lock_owned() {
             Ok(turn) => turn,
             // Somebody is asking right now. What was told before will do, unless, as after a start, nothing was.
-            Err(_) if self.upstreams.is_any_untold() => self.upstreams.asking.lock().await,
+            Err(_) if self.upstreams.is_any_untold() => asking.lock_owned().await,
             Err(_) => return,
         };
         let to_ask = self.upstreams.to_ask(max_age);
-        join_all(to_ask.iter().map(|&index| async move {
-            let server = &self.upstreams.servers()[index];
-            if let Some(models) = attempt::models(&self.requests[index], server, &self.clock).await {
-                self.upstreams.told(index, models);
-            }
-        }))
-        .await;
-        self.upstreams.asked(&to_ask);
+        if to_ask.is_empty() {
+            return;
+        }
+        let (upstreams, requests) = (Arc::clone(&self.upstreams), Rc::clone(&self.requests));
+        let asked = actix_web::rt::spawn(async move {
+            ask_for_models(&upstreams, &requests, &to_ask).await;
+            drop(turn);
+        });
+        // A panic is in the log already.
+        let _ = asked.await;
     }
 
     fn look_up(&self, model: &str) -> Option<Found> {
@@ -137,4 +142,16 @@ impl Client {
         let servers = self.upstreams.servers();
         servers.iter().position(|known| Arc::ptr_eq(known, server)).expect("offers name configured upstreams")
     }
+}
+
+/// Asks these upstreams for their models, all at once.
+async fn ask_for_models(upstreams: &Upstreams, requests: &[Prepared], to_ask: &[usize]) {
+    join_all(to_ask.iter().map(|&index| async move {
+        let server = &upstreams.servers()[index];
+        if let Some(models) = attempt::models(&requests[index], server, &upstreams.clock).await {
+            upstreams.told(index, models);
+        }
+    }))
+    .await;
+    upstreams.asked(to_ask);
 }

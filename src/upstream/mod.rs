@@ -49,7 +49,7 @@ pub struct Upstreams {
     /// Turns of the weighted choice.
     turn: AtomicUsize,
     /// Held by whoever asks for models.
-    asking: tokio::sync::Mutex<()>,
+    asking: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl Upstreams {
         let (told_at, asked_at) = (vec![None; servers.len()], vec![None; servers.len()]);
         let known = Mutex::new(Known { told, told_at, asked_at, catalog });
         let (edition, turn) = (AtomicU64::new(1), AtomicUsize::new(0));
-        Ok(Self { servers, clock, known, edition, turn, asking: tokio::sync::Mutex::default() })
+        Ok(Self { servers, clock, known, edition, turn, asking: Arc::default() })
     }
 
     /// Returns the upstreams in the order of the configuration.

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -198,6 +199,36 @@ fn requests_that_wait_for_the_models_wait_for_one_asking_all_together() {
         assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     }
     assert_eq!(upstream.seen().len(), 1);
+}
+
+/// What the admin API tells of the upstream's requests.
+fn outcomes(server: &TestServer) -> Value {
+    let view = server.admin(Request::get("/admin/v1/server")).expect(200).json();
+    view["upstreams"][0]["requests"].clone()
+}
+
+#[test]
+fn models_that_come_too_late_for_a_list_are_there_for_the_next() {
+    let (go, went) = channel();
+    let (went, asked) = (Mutex::new(went), AtomicUsize::new(0));
+    let upstream = FakeUpstream::start(move |_, connection| {
+        let (status, body) = if asked.fetch_add(1, Ordering::Relaxed) == 0 {
+            (500, json!({}))
+        } else {
+            let _ = went.lock().unwrap().recv();
+            (200, json!({"data": [{"id": "m"}]}))
+        };
+        write_json(connection, status, &body);
+        true
+    });
+    let server = serving(&upstream, &["*"]);
+    let (key, _) = server.key(json!({}));
+    eventually("the start's own asking is over", || outcomes(&server)["failed"] == 1);
+    server.pass(5);
+    assert_eq!(models(&server, &key), [""; 0], "nobody waits for long");
+    go.send(()).unwrap();
+    eventually("they are listed", || models(&server, &key) == ["m"]);
+    assert_eq!(upstream.seen().len(), 2);
 }
 
 #[test]
