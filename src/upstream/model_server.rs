@@ -9,6 +9,7 @@ use actix_web::http::Uri;
 use actix_web::http::header::{HeaderName, HeaderValue};
 
 use super::ask::Shape;
+use super::stream::LONGEST_END;
 use crate::config::{Kind, Models, Upstream};
 use crate::domain::token;
 
@@ -194,7 +195,7 @@ impl ModelServer {
     /// Tells whether a connection may be kept from an answer before, which the upstream may have closed since.
     pub fn may_have_kept_connection(&self, now: Duration) -> bool {
         let noted_at = Duration::from_nanos(self.noted_at.load(Ordering::Relaxed));
-        !noted_at.is_zero() && now.saturating_sub(noted_at) <= KEPT_IDLE
+        !noted_at.is_zero() && now.saturating_sub(noted_at) <= KEPT_IDLE + LONGEST_END
     }
 
     /// Tells whether it was unreachable a moment ago, so that others are better asked first.

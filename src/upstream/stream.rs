@@ -8,13 +8,19 @@ use std::time::Duration;
 use actix_web::web::Bytes;
 use awc::ClientResponse;
 use futures_util::Stream;
+use tokio::time::timeout;
 
 use super::anthropic::{Progress, StreamFailure, StreamTranslator};
 use super::error::UpstreamError;
 use super::model_server::{ModelServer, Outcome};
-use super::{openai, sse};
+use super::{collect, openai, sse};
 use crate::clock::Clock;
 use crate::domain::usage::Tokens;
+
+/// How long an upstream may take to end its answer behind the last event, for its connection to be kept.
+pub(super) const LONGEST_END: Duration = Duration::from_secs(1);
+/// How much it may still send.
+const MOST_BEHIND_END: usize = 64 * 1024;
 
 /// A completion on its way: events in OpenAI's shape, passed on as they come, the last of them `[DONE]`.
 ///
@@ -29,8 +35,8 @@ pub struct EventStream {
 enum Source {
     /// All of it is at hand.
     Ready(Bytes),
-    /// An upstream sends it.
-    Upstream { response: ClientResponse, server: Arc<ModelServer>, clock: Clock, last: Duration },
+    /// An upstream sends it; there is no response any more once it was read to its end.
+    Upstream { response: Option<ClientResponse>, server: Arc<ModelServer>, clock: Clock, last: Duration },
 }
 
 /// Reads the events on their way through, in the upstream's language.
@@ -55,7 +61,7 @@ impl EventStream {
         reader: Reader,
     ) -> Self {
         let last = clock.steady();
-        let source = Source::Upstream { response, server, clock, last };
+        let source = Source::Upstream { response: Some(response), server, clock, last };
         Self { source, splitter: sse::Splitter::default(), reader, ended: false }
     }
 
@@ -120,8 +126,12 @@ impl EventStream {
             Source::Ready(bytes) if bytes.is_empty() => Poll::Ready(None),
             Source::Ready(bytes) => Poll::Ready(Some(Ok(std::mem::take(bytes)))),
             Source::Upstream { response, server, clock, last } => {
-                match ready!(Pin::new(response).poll_next(cx)) {
-                    None => Poll::Ready(None),
+                let Some(body) = response else { return Poll::Ready(None) };
+                match ready!(Pin::new(body).poll_next(cx)) {
+                    None => {
+                        *response = None;
+                        Poll::Ready(None)
+                    }
                     Some(Ok(chunk)) => {
                         *last = clock.steady();
                         Poll::Ready(Some(Ok(chunk)))
@@ -170,6 +180,19 @@ impl EventStream {
         }
     }
 
+    /// The answer is complete. Its connection can be kept for the next request once the body is read to its
+    /// end, which mostly is there already; nobody waits for it if not.
+    fn complete(&mut self, cx: &mut Context<'_>) {
+        self.ended = true;
+        self.note(Outcome::Answered);
+        if let Source::Upstream { response, .. } = &mut self.source
+            && let Some(mut rest) = response.take()
+            && !matches!(Pin::new(&mut rest).poll_next(cx), Poll::Ready(None | Some(Err(_))))
+        {
+            actix_web::rt::spawn(read_to_end(rest));
+        }
+    }
+
     fn note(&self, outcome: Outcome) {
         if let Source::Upstream { server, clock, .. } = &self.source {
             server.note(outcome, clock.steady());
@@ -196,8 +219,7 @@ impl Stream for EventStream {
                 Err(error) => return Poll::Ready(Some(Err(self.fail(Outcome::Failed, error)))),
                 Ok(bytes) => {
                     if self.is_done() {
-                        self.ended = true;
-                        self.note(Outcome::Answered);
+                        self.complete(cx);
                     }
                     if !bytes.is_empty() {
                         return Poll::Ready(Some(Ok(bytes)));
@@ -207,6 +229,11 @@ impl Stream for EventStream {
         }
         Poll::Ready(None)
     }
+}
+
+/// Reads what comes behind a stream's last event, a little of it and not for long.
+async fn read_to_end(mut rest: ClientResponse) {
+    let _ = timeout(LONGEST_END, collect(&mut rest, MOST_BEHIND_END, LONGEST_END)).await;
 }
 
 impl Reader {

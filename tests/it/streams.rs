@@ -3,10 +3,11 @@
 mod ends;
 mod usage;
 
+use std::collections::HashSet;
 use std::io::Write as _;
-use std::net::TcpStream;
-use std::sync::Mutex;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -16,6 +17,8 @@ use crate::harness::upstream::{
 };
 use crate::harness::{FakeUpstream, Request, Seen, Stream, TestServer, eventually};
 
+/// How long may pass until an upstream is left that nobody listens to.
+const SOON: Duration = Duration::from_secs(1);
 const CHAT: &str = "/v1/chat/completions";
 const WORD: &str = r#"{"choices":[{"delta":{"content":"word"}}]}"#;
 const USAGE: &str = r#"{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":3}}"#;
@@ -204,6 +207,66 @@ fn a_stream_that_fails_half_way_ends_with_an_error_and_a_closed_connection() {
         assert_eq!((&row["status"], &row["requests"]), (&json!(status), &json!(1)), "{what}");
         assert_eq!(row["estimated"], 1, "{what}");
         server.call(&key, Request::get("/v1/key")).expect(200);
+    }
+}
+
+#[test]
+fn a_streams_connection_is_kept_for_the_next() {
+    // The last event and the end of the body come in one write, or the end only when the client has left.
+    for apart in [false, true] {
+        let peers: Arc<Mutex<Vec<SocketAddr>>> = Arc::default();
+        let seen = Arc::clone(&peers);
+        let (go, went) = channel();
+        let (tell, told) = channel();
+        let (went, tell) = (Mutex::new(went), Mutex::new(tell));
+        let (server, _upstream) = serving(move |_, connection| {
+            seen.lock().unwrap().push(connection.peer_addr().unwrap());
+            begin_stream(connection);
+            send_event(connection, WORD);
+            if apart {
+                send_event(connection, "[DONE]");
+                let _ = went.lock().unwrap().recv();
+                end_stream(connection);
+            } else {
+                let _ = connection.write_all(b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n");
+            }
+            tell.lock().unwrap().send(()).unwrap();
+            true
+        });
+        let (key, _) = server.key(json!({}));
+        for _ in 0..10 {
+            let mut stream = open(&server, &key, &json!({}));
+            assert_eq!(stream.events(), [WORD, "[DONE]"]);
+            assert!(stream.complete);
+            let _ = go.send(());
+            told.recv().unwrap();
+        }
+        let peers: HashSet<_> = peers.lock().unwrap().iter().copied().collect();
+        assert!(peers.len() <= 2, "one a worker, not {}; apart: {apart}", peers.len());
+    }
+}
+
+#[test]
+fn an_upstream_that_goes_on_after_the_end_is_left_soon() {
+    let scripts: [fn(&mut TcpStream) -> bool; 2] = [wait_for_close, |connection| {
+        while send_event(connection, WORD) {}
+        true
+    }];
+    for script in scripts {
+        let (tell, told) = channel();
+        let tell = Mutex::new(tell);
+        let (server, _upstream) = serving(move |_, connection| {
+            begin_stream(connection);
+            send_event(connection, "[DONE]");
+            let _ = tell.lock().unwrap().send(script(connection));
+            false
+        });
+        let (key, _) = server.key(json!({}));
+        let start = Instant::now();
+        let mut stream = open(&server, &key, &json!({}));
+        assert_eq!(stream.events(), ["[DONE]"]);
+        assert!(stream.complete && start.elapsed() < SOON, "{:?}", start.elapsed());
+        assert_eq!(told.recv_timeout(3 * SOON), Ok(true));
     }
 }
 

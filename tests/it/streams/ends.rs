@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{USAGE, WORD, only_row, open, serving, streamed};
+use super::{SOON, USAGE, WORD, only_row, open, serving, streamed};
 use crate::harness::upstream::{begin_stream, end_stream, send_event, wait_for_close};
 use crate::harness::{FakeUpstream, Request, TestServer, eventually};
 
@@ -24,9 +24,6 @@ fn hanging(begin: fn(&mut TcpStream)) -> (TestServer, FakeUpstream, Receiver<boo
     });
     (server, upstream, told)
 }
-
-/// How much a client that leaves within a second leaves the upstream to do.
-const SOON: Duration = Duration::from_secs(1);
 
 #[test]
 fn a_client_that_leaves_mid_stream_closes_the_upstreams_connection() {
