@@ -88,7 +88,7 @@ impl Attempt<'_> {
         let echo = echo::Echo::answer(ask, self.request_id, created).map_err(UpstreamError::Invalid)?;
         self.note(Outcome::Answered);
         let answer = if ask.stream {
-            Answer::Stream(Box::new(EventStream::ready(echo.events(), echo.tokens)))
+            Answer::Stream(Box::new(EventStream::echo(echo, ask.include_usage)))
         } else {
             Answer::Whole(Whole { body: echo.whole().into(), tokens: Some(echo.tokens) })
         };

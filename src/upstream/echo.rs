@@ -1,5 +1,6 @@
 //! The trial upstream: no model, it says back what it was told.
 
+use actix_web::web::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -9,11 +10,13 @@ use crate::domain::usage::Tokens;
 /// What the upstream calls itself, in answers and in lists.
 pub const MODEL: &str = "echo";
 
+/// Events are made in pieces of about this length: a long answer as events takes a hundred times its room.
+const PIECE: usize = 64 * 1024;
+
 /// An answer made up from the request.
 #[derive(Debug)]
 pub struct Echo {
     shape: Shape,
-    include_usage: bool,
     id: String,
     created: i64,
     text: String,
@@ -40,7 +43,7 @@ impl Echo {
             Shape::Chat => format!("chatcmpl-{id}"),
             Shape::Completion => format!("cmpl-{id}"),
         };
-        Ok(Self { shape: ask.shape, include_usage: ask.include_usage, id, created, text, tokens })
+        Ok(Self { shape: ask.shape, id, created, text, tokens })
     }
 
     /// Returns the answer as one JSON document.
@@ -58,23 +61,10 @@ impl Echo {
         answer.to_string().into_bytes()
     }
 
-    /// Returns the answer as events, a word each.
-    pub fn events(&self) -> Vec<u8> {
-        let mut events = Vec::new();
-        if self.shape == Shape::Chat {
-            self.push(&mut events, &json!({"role": "assistant", "content": ""}), None);
-        }
-        for word in self.text.split_inclusive(char::is_whitespace) {
-            self.push(&mut events, &json!({"content": word}), None);
-        }
-        self.push(&mut events, &json!({}), Some("stop"));
-        if self.include_usage {
-            let mut chunk = self.document(&json!([]), "chat.completion.chunk");
-            chunk["usage"] = self.usage();
-            push_event(&mut events, &chunk.to_string());
-        }
-        push_event(&mut events, "[DONE]");
-        events
+    /// Returns the answer as events, a word each, the usage always among them. They are made as they are
+    /// taken, several in a piece.
+    pub fn events(self) -> Events {
+        Events { echo: self, said: 0, state: State::Beginning }
     }
 
     fn push(&self, events: &mut Vec<u8>, delta: &Value, finish_reason: Option<&str>) {
@@ -102,6 +92,67 @@ impl Echo {
             "completion_tokens": self.tokens.completion,
             "total_tokens": self.tokens.prompt + self.tokens.completion,
         })
+    }
+}
+
+/// An answer on its way, in pieces of whole events.
+#[derive(Debug)]
+pub struct Events {
+    echo: Echo,
+    /// How much of the text is said.
+    said: usize,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Beginning,
+    Speaking,
+    Ended,
+}
+
+impl Events {
+    fn begin(&mut self, events: &mut Vec<u8>) {
+        if self.echo.shape == Shape::Chat {
+            self.echo.push(events, &json!({"role": "assistant", "content": ""}), None);
+        }
+        self.state = State::Speaking;
+    }
+
+    fn go_on(&mut self, events: &mut Vec<u8>) {
+        let rest = &self.echo.text[self.said..];
+        match rest.split_inclusive(char::is_whitespace).next() {
+            Some(word) => {
+                self.said += word.len();
+                self.echo.push(events, &json!({"content": word}), None);
+            }
+            None => self.end(events),
+        }
+    }
+
+    fn end(&mut self, events: &mut Vec<u8>) {
+        self.echo.push(events, &json!({}), Some("stop"));
+        let mut chunk = self.echo.document(&json!([]), "chat.completion.chunk");
+        chunk["usage"] = self.echo.usage();
+        push_event(events, &chunk.to_string());
+        push_event(events, "[DONE]");
+        self.state = State::Ended;
+    }
+}
+
+impl Iterator for Events {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        let mut events = Vec::new();
+        while events.len() < PIECE {
+            match self.state {
+                State::Beginning => self.begin(&mut events),
+                State::Speaking => self.go_on(&mut events),
+                State::Ended => break,
+            }
+        }
+        (!events.is_empty()).then(|| events.into())
     }
 }
 
@@ -191,7 +242,7 @@ mod tests {
             ),
             (Shape::Completion, json!({"model": "m", "prompt": "a  b\nc", "stream": true})),
         ] {
-            let events = echo(shape, &body).unwrap().events();
+            let events: Vec<u8> = echo(shape, &body).unwrap().events().flatten().collect();
             let mut said = String::new();
             for event in sse::events(&events) {
                 let data = sse::data(event).unwrap();
@@ -205,5 +256,16 @@ mod tests {
             assert_eq!(said, "a  b\nc", "{shape:?}");
             assert!(events.ends_with(b"data: [DONE]\n\n"));
         }
+    }
+
+    #[test]
+    fn a_long_stream_is_made_piece_by_piece() {
+        let text = "a ".repeat(1024 * 1024);
+        let body = json!({"model": "m", "messages": [{"role": "user", "content": text}], "stream": true});
+        let mut events = echo(Shape::Chat, &body).unwrap().events();
+        let piece = events.next().unwrap();
+        assert!((PIECE..PIECE + 1024).contains(&piece.len()), "{}", piece.len());
+        assert!(events.said < text.len() / 1000, "{}", events.said);
+        assert!(sse::events(&piece).all(|event| event.ends_with(b"\n\n")));
     }
 }

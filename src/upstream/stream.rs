@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::anthropic::{Progress, StreamFailure, StreamTranslator};
 use super::error::UpstreamError;
 use super::model_server::{ModelServer, Outcome};
-use super::{collect, openai, sse};
+use super::{collect, echo, openai, sse};
 use crate::clock::Clock;
 use crate::domain::usage::Tokens;
 
@@ -33,8 +33,10 @@ pub struct EventStream {
 }
 
 enum Source {
-    /// All of it is at hand.
-    Ready(Bytes),
+    /// It is made as it is read.
+    Echo(echo::Events),
+    /// Nothing more is wanted.
+    Left,
     /// An upstream sends it; there is no response any more once it was read to its end.
     Upstream { response: Option<ClientResponse>, server: Arc<ModelServer>, clock: Clock, last: Duration },
 }
@@ -65,17 +67,11 @@ impl EventStream {
         Self { source, splitter: sse::Splitter::default(), reader, ended: false }
     }
 
-    /// Returns a stream of events that are all there, and the tokens in them.
-    pub(super) fn ready(events: Vec<u8>, tokens: Tokens) -> Self {
-        let mut reader = openai::Reader::new(true);
-        reader.tokens = Some(tokens);
-        let reader = Reader::OpenAi(reader);
-        Self {
-            source: Source::Ready(events.into()),
-            splitter: sse::Splitter::default(),
-            reader,
-            ended: false,
-        }
+    /// Returns the stream of an echo.
+    pub(super) fn echo(echo: echo::Echo, include_usage: bool) -> Self {
+        let source = Source::Echo(echo.events());
+        let reader = Reader::OpenAi(openai::Reader::new(include_usage));
+        Self { source, splitter: sse::Splitter::default(), reader, ended: false }
     }
 
     /// Tells whether `[DONE]` was passed on: the answer is complete.
@@ -107,7 +103,7 @@ impl EventStream {
         if !self.ended {
             self.note(Outcome::Cancelled);
         }
-        self.source = Source::Ready(Bytes::new());
+        self.source = Source::Left;
     }
 
     /// Fails if the upstream has been silent for too long.
@@ -123,8 +119,8 @@ impl EventStream {
 
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, UpstreamError>>> {
         match &mut self.source {
-            Source::Ready(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Source::Ready(bytes) => Poll::Ready(Some(Ok(std::mem::take(bytes)))),
+            Source::Echo(events) => Poll::Ready(events.next().map(Ok)),
+            Source::Left => Poll::Ready(None),
             Source::Upstream { response, server, clock, last } => {
                 let Some(body) = response else { return Poll::Ready(None) };
                 match ready!(Pin::new(body).poll_next(cx)) {

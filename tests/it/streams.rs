@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::harness::upstream::{
     begin_stream, end_stream, send_chunk, send_event, wait_for_close, write_json,
 };
-use crate::harness::{FakeUpstream, Request, Seen, Stream, TestServer, eventually};
+use crate::harness::{Binary, FakeUpstream, Request, Seen, Stream, TestServer, eventually};
 
 /// How long may pass until an upstream is left that nobody listens to.
 const SOON: Duration = Duration::from_secs(1);
@@ -268,6 +268,26 @@ fn an_upstream_that_goes_on_after_the_end_is_left_soon() {
         assert!(stream.complete && start.elapsed() < SOON, "{:?}", start.elapsed());
         assert_eq!(told.recv_timeout(3 * SOON), Ok(true));
     }
+}
+
+/// The most memory that a process has had at a time, in KiB.
+fn peak_memory(server: &Binary) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_long_echo_is_made_as_it_is_read() {
+    let server = Binary::start("");
+    let text = "a ".repeat(1024 * 1024);
+    let body = json!({"model": "m", "stream": true, "messages": [{"role": "user", "content": text}]});
+    let before = peak_memory(&server);
+    let mut stream = Request::post(CHAT, &body).bearer(&server.default_key()).open(server.public);
+    assert!(stream.event().unwrap().contains("assistant"));
+    let more = peak_memory(&server) - before;
+    // The body, what is read of it, and what is on its way.
+    assert!(more < 24 * 1024, "{more} KiB");
 }
 
 #[test]
