@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use crate::config::{Kind, Models};
 
@@ -11,9 +12,16 @@ use super::model_server::ModelServer;
 /// Every model that can be asked for, and where.
 #[derive(Debug, Default)]
 pub struct Catalog {
-    offers: HashMap<Arc<str>, Vec<Offer>>,
+    entries: HashMap<Arc<str>, Entry>,
     /// The echo upstream, where it is the only one: it answers for every name.
     any: Option<Arc<ModelServer>>,
+}
+
+/// Where a model is.
+#[derive(Debug, Default)]
+struct Entry {
+    offers: Vec<Offer>,
+    turn: Arc<AtomicUsize>,
 }
 
 /// An upstream that has a model, and what it calls it.
@@ -32,6 +40,9 @@ pub struct Found {
     pub model: Arc<str>,
     /// Where it is; one at the least.
     pub offers: Vec<Offer>,
+    /// Turns of the weighted choice: each model has its own, or models asked for in a pattern would each go to
+    /// one upstream.
+    pub turn: Arc<AtomicUsize>,
 }
 
 impl Catalog {
@@ -61,32 +72,32 @@ impl Catalog {
 
     /// Returns where the model is. `intern` keeps a name that is in no list.
     pub fn find(&self, model: &str, intern: impl FnOnce(&str) -> Arc<str>) -> Option<Found> {
-        if let Some((model, offers)) = self.offers.get_key_value(model) {
-            return Some(Found { model: Arc::clone(model), offers: offers.clone() });
+        if let Some((model, Entry { offers, turn })) = self.entries.get_key_value(model) {
+            return Some(Found { model: Arc::clone(model), offers: offers.clone(), turn: Arc::clone(turn) });
         }
         let server = self.any.clone()?;
         let name = intern(model);
-        Some(Found { model: Arc::clone(&name), offers: vec![Offer { server, name }] })
+        Some(Found { model: Arc::clone(&name), offers: vec![Offer { server, name }], turn: Arc::default() })
     }
 
     /// Returns the models' names, in order.
     pub fn models(&self) -> BTreeSet<&str> {
-        self.offers.keys().map(AsRef::as_ref).collect()
+        self.entries.keys().map(AsRef::as_ref).collect()
     }
 
     /// Returns the models of one upstream, in order.
     pub fn models_of(&self, server: &Arc<ModelServer>) -> BTreeSet<&str> {
-        let has = |offers: &[Offer]| offers.iter().any(|offer| Arc::ptr_eq(&offer.server, server));
-        self.offers.iter().filter(|(_, offers)| has(offers)).map(|(model, _)| model.as_ref()).collect()
+        let has = |entry: &Entry| entry.offers.iter().any(|offer| Arc::ptr_eq(&offer.server, server));
+        self.entries.iter().filter(|(_, entry)| has(entry)).map(|(model, _)| model.as_ref()).collect()
     }
 
     /// Returns whose model it is: the name of the first upstream that has it.
     pub fn owner(&self, model: &str) -> Option<&str> {
-        Some(&self.offers.get(model)?.first()?.server.name)
+        Some(&self.entries.get(model)?.offers.first()?.server.name)
     }
 
     fn offer(&mut self, model: &str, name: &str, server: &Arc<ModelServer>) {
         let offer = Offer { server: Arc::clone(server), name: name.into() };
-        self.offers.entry(model.into()).or_default().push(offer);
+        self.entries.entry(model.into()).or_default().offers.push(offer);
     }
 }

@@ -68,7 +68,7 @@ impl Client {
         ask: &Ask,
         request_id: &str,
     ) -> Result<Answered, UpstreamError> {
-        for offer in self.upstreams.in_turn(&found.offers) {
+        for offer in self.upstreams.in_turn(found) {
             let index = self.index_of(&offer.server);
             let attempt = Attempt {
                 requests: &self.requests[index],

@@ -20,7 +20,7 @@ mod prepared;
 mod sse;
 mod stream;
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -46,8 +46,6 @@ pub struct Upstreams {
     known: Mutex<Known>,
     /// Moves on with each new catalog, so that workers need not lock to see that theirs is the latest.
     edition: AtomicU64,
-    /// Turns of the weighted choice.
-    turn: AtomicUsize,
     /// Held by whoever asks for models.
     asking: Arc<tokio::sync::Mutex<()>>,
 }
@@ -71,8 +69,8 @@ impl Upstreams {
         let catalog = Arc::new(Catalog::new(&servers, &told));
         let (told_at, asked_at) = (vec![None; servers.len()], vec![None; servers.len()]);
         let known = Mutex::new(Known { told, told_at, asked_at, catalog });
-        let (edition, turn) = (AtomicU64::new(1), AtomicUsize::new(0));
-        Ok(Self { servers, clock, known, edition, turn, asking: Arc::default() })
+        let edition = AtomicU64::new(1);
+        Ok(Self { servers, clock, known, edition, asking: Arc::default() })
     }
 
     /// Returns the upstreams in the order of the configuration.
@@ -128,14 +126,15 @@ impl Upstreams {
         self.servers.iter().enumerate().any(|(index, server)| server.tells_models() && untold(index))
     }
 
-    /// Returns the offers in the order to try them: one by weight, then the others; last, those that could
-    /// not be reached a moment ago.
-    fn in_turn(&self, offers: &[Offer]) -> Vec<Offer> {
+    /// Returns a model's offers in the order to try them: one by weight, then the others; last, those that
+    /// could not be reached a moment ago.
+    fn in_turn(&self, found: &Found) -> Vec<Offer> {
+        let offers = found.offers.as_slice();
         if let [only] = offers {
             return vec![only.clone()];
         }
         let total: usize = offers.iter().map(|offer| offer.server.weight as usize).sum();
-        let mut turn = self.turn.fetch_add(1, Ordering::Relaxed) % total;
+        let mut turn = found.turn.fetch_add(1, Ordering::Relaxed) % total;
         let first = offers.iter().position(|offer| {
             let weight = offer.server.weight as usize;
             let hit = turn < weight;

@@ -62,6 +62,25 @@ fn upstreams_share_a_models_load_by_weight() {
 }
 
 #[test]
+fn each_model_is_shared_by_itself() {
+    let (first, second) = (well(), well());
+    let server = TestServer::setup()
+        .upstream("first", first.address, &["a", "b"])
+        .upstream("second", second.address, &["a", "b"])
+        .start();
+    let (key, _) = server.key(json!({}));
+    for model in ["a", "b"].into_iter().cycle().take(20) {
+        let body = json!({"model": model, "messages": [{}]});
+        server.call(&key, Request::post("/v1/chat/completions", &body)).expect(200);
+    }
+    for upstream in [first, second] {
+        let seen = upstream.seen();
+        let of = |model: &str| seen.iter().filter(|seen| seen.json()["model"] == model).count();
+        assert_eq!((of("a"), of("b")), (5, 5));
+    }
+}
+
+#[test]
 fn upstreams_that_stand_in_are_asked_by_their_own_names() {
     let (gone, other) = (nobody(), well());
     let other_url = other.address;
