@@ -91,18 +91,24 @@ impl Reader {
         Self { include_usage, tokens: None, events: 0, done: false }
     }
 
-    /// Reads whole events; returns what to pass on. Nearly always that is all of it, uncopied.
-    pub fn read(&mut self, events: &Bytes) -> Result<Bytes, StreamError> {
+    /// Reads whole events, up to an error among them; returns what to pass on. Nearly always that is all of
+    /// it, uncopied.
+    pub fn read(&mut self, events: &Bytes) -> (Bytes, Result<(), StreamError>) {
         if self.done {
-            return Ok(Bytes::new());
+            return (Bytes::new(), Ok(()));
         }
-        let mut kept = Vec::new();
+        let (mut kept, mut read) = (Vec::new(), Ok(()));
         let mut position = 0;
         for event in sse::events(events) {
             let range = position..position + event.len();
             position = range.end;
-            if self.read_event(event)? {
-                kept.push(range);
+            match self.read_event(event) {
+                Ok(true) => kept.push(range),
+                Ok(false) => {}
+                Err(error) => {
+                    read = Err(error);
+                    break;
+                }
             }
             if self.done {
                 break;
@@ -116,7 +122,7 @@ impl Reader {
             }
             join
         });
-        Ok(match kept.as_slice() {
+        let passed = match kept.as_slice() {
             [] => Bytes::new(),
             [one] => events.slice(one.clone()),
             several => {
@@ -126,7 +132,8 @@ impl Reader {
                 }
                 joined.freeze()
             }
-        })
+        };
+        (passed, read)
     }
 
     /// Tells whether the event is to be passed on.
@@ -182,7 +189,8 @@ mod tests {
 
     fn read(include_usage: bool, events: &str) -> (Reader, String) {
         let mut reader = Reader::new(include_usage);
-        let passed = reader.read(&Bytes::copy_from_slice(events.as_bytes())).unwrap();
+        let (passed, read) = reader.read(&Bytes::copy_from_slice(events.as_bytes()));
+        read.unwrap();
         (reader, String::from_utf8(passed.to_vec()).unwrap())
     }
 
@@ -223,7 +231,7 @@ mod tests {
     fn nothing_is_passed_on_after_the_end() {
         let (mut reader, passed) = read(false, "data: [DONE]\n\ndata: {}\n\n");
         assert_eq!(passed, "data: [DONE]\n\n");
-        assert!(reader.read(&Bytes::from_static(b"data: {}\n\n")).unwrap().is_empty());
+        assert!(reader.read(&Bytes::from_static(b"data: {}\n\n")).0.is_empty());
     }
 
     #[test]
@@ -236,7 +244,7 @@ mod tests {
             (r#"{"choices":[{"delta":{"content":"\"error\": 1"}}]}"#, None),
         ];
         for (event, expected) in cases {
-            let read = Reader::new(false).read(&format!("data: {event}\n\n").into());
+            let (_, read) = Reader::new(false).read(&format!("data: {event}\n\n").into());
             assert_eq!(read.err().map(|error| error.0).as_deref(), expected, "{event}");
         }
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix_web::web::Bytes;
 use awc::ClientResponse;
 use futures_util::Stream;
+use serde::de::IgnoredAny;
 use tokio::time::timeout;
 
 use super::anthropic::{Progress, StreamFailure, StreamTranslator};
@@ -29,6 +30,8 @@ pub struct EventStream {
     source: Source,
     splitter: sse::Splitter,
     reader: Reader,
+    /// An error that came behind what was passed on last.
+    failure: Option<UpstreamError>,
     ended: bool,
 }
 
@@ -64,14 +67,14 @@ impl EventStream {
     ) -> Self {
         let last = clock.steady();
         let source = Source::Upstream { response: Some(response), server, clock, last };
-        Self { source, splitter: sse::Splitter::default(), reader, ended: false }
+        Self { source, splitter: sse::Splitter::default(), reader, failure: None, ended: false }
     }
 
     /// Returns the stream of an echo.
     pub(super) fn echo(echo: echo::Echo, include_usage: bool) -> Self {
         let source = Source::Echo(echo.events());
         let reader = Reader::OpenAi(openai::Reader::new(include_usage));
-        Self { source, splitter: sse::Splitter::default(), reader, ended: false }
+        Self { source, splitter: sse::Splitter::default(), reader, failure: None, ended: false }
     }
 
     /// Tells whether `[DONE]` was passed on: the answer is complete.
@@ -144,25 +147,39 @@ impl EventStream {
         }
     }
 
-    fn read(&mut self, chunk: Bytes) -> Result<Bytes, UpstreamError> {
-        let events = self.splitter.push(chunk).map_err(|sse::TooLong| UpstreamError::Failed)?;
-        if events.is_empty() { Ok(events) } else { self.reader.read(&events) }
+    /// Returns what to pass on of a chunk; an error behind that is the next that is told.
+    fn read(&mut self, chunk: Result<Bytes, UpstreamError>) -> Bytes {
+        let whole = |chunk| self.splitter.push(chunk).map_err(|sse::TooLong| UpstreamError::Failed);
+        match chunk.and_then(whole) {
+            Ok(events) => self.read_events(&events),
+            Err(error) => {
+                self.failure = Some(error);
+                Bytes::new()
+            }
+        }
+    }
+
+    fn read_events(&mut self, events: &Bytes) -> Bytes {
+        let (passed, read) = self.reader.read(events);
+        self.failure = read.err();
+        passed
     }
 
     /// The upstream has ended. A last event may lack its blank line; without `[DONE]` it broke off.
-    fn finish(&mut self) -> Result<Bytes, UpstreamError> {
+    fn finish(&mut self) -> Bytes {
         let mut rest = self.splitter.finish().to_vec();
-        if !rest.is_empty() {
+        let mut last = Bytes::new();
+        if is_whole(&rest) {
             rest.extend_from_slice(b"\n\n");
+            last = self.read_events(&rest.into());
         }
-        let last = self.reader.read(&rest.into())?;
-        if self.is_done() {
-            return Ok(last);
+        if !self.is_done() && self.failure.is_none() {
+            if let Source::Upstream { server, .. } = &self.source {
+                tracing::warn!(upstream = server.name, "ended a stream without [DONE]");
+            }
+            self.failure = Some(UpstreamError::Failed);
         }
-        if let Source::Upstream { server, .. } = &self.source {
-            tracing::warn!(upstream = server.name, "ended a stream without [DONE]");
-        }
-        Err(UpstreamError::Failed)
+        last
     }
 
     fn fail(&mut self, outcome: Outcome, error: UpstreamError) -> UpstreamError {
@@ -207,24 +224,28 @@ impl Stream for EventStream {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         while !self.ended {
-            let read = match ready!(self.poll_source(cx)) {
-                Some(chunk) => chunk.and_then(|chunk| self.read(chunk)),
+            if let Some(error) = self.failure.take() {
+                return Poll::Ready(Some(Err(self.fail(Outcome::Failed, error))));
+            }
+            let bytes = match ready!(self.poll_source(cx)) {
+                Some(chunk) => self.read(chunk),
                 None => self.finish(),
             };
-            match read {
-                Err(error) => return Poll::Ready(Some(Err(self.fail(Outcome::Failed, error)))),
-                Ok(bytes) => {
-                    if self.is_done() {
-                        self.complete(cx);
-                    }
-                    if !bytes.is_empty() {
-                        return Poll::Ready(Some(Ok(bytes)));
-                    }
-                }
+            if self.is_done() {
+                self.complete(cx);
+            }
+            if !bytes.is_empty() {
+                return Poll::Ready(Some(Ok(bytes)));
             }
         }
         Poll::Ready(None)
     }
+}
+
+/// Tells whether an event whose blank line never came is all there: half of one is none.
+fn is_whole(event: &[u8]) -> bool {
+    let is_json = |data: &[u8]| serde_json::from_slice::<IgnoredAny>(data).is_ok();
+    sse::data(event).is_some_and(|data| *data == b"[DONE]"[..] || is_json(&data))
 }
 
 /// Reads what comes behind a stream's last event, a little of it and not for long.
@@ -237,20 +258,27 @@ impl Reader {
         Self::Anthropic(Translation { translator, events: 0, done: false })
     }
 
-    fn read(&mut self, events: &Bytes) -> Result<Bytes, UpstreamError> {
+    /// Reads whole events, up to an error among them; returns what to pass on.
+    fn read(&mut self, events: &Bytes) -> (Bytes, Result<(), UpstreamError>) {
         match self {
-            Self::OpenAi(reader) => reader.read(events).map_err(|error| UpstreamError::FailedSaying(error.0)),
-            Self::Anthropic(translation) => translation.read(events),
+            Self::OpenAi(reader) => {
+                let (passed, read) = reader.read(events);
+                (passed, read.map_err(|error| UpstreamError::FailedSaying(error.0)))
+            }
+            Self::Anthropic(translation) => {
+                let mut translated = Vec::new();
+                let read = translation.read(events, &mut translated);
+                (translated.into(), read)
+            }
         }
     }
 }
 
 impl Translation {
-    fn read(&mut self, events: &[u8]) -> Result<Bytes, UpstreamError> {
-        let mut translated = Vec::new();
+    fn read(&mut self, events: &[u8], translated: &mut Vec<u8>) -> Result<(), UpstreamError> {
         for data in sse::events(events).filter_map(sse::data) {
             let before = translated.len();
-            match self.translator.event(&data, &mut translated) {
+            match self.translator.event(&data, translated) {
                 // Most of the frame around an answer has no chunk of its own.
                 Ok(Progress::More) => self.events += u64::from(translated.len() > before),
                 Ok(Progress::Done) => self.done = true,
@@ -260,6 +288,6 @@ impl Translation {
                 Err(StreamFailure::Garbage) => return Err(UpstreamError::Failed),
             }
         }
-        Ok(translated.into())
+        Ok(())
     }
 }

@@ -323,6 +323,31 @@ fn a_stream_that_fails_half_way_ends_with_an_error() {
 }
 
 #[test]
+fn what_came_in_one_piece_with_an_error_is_passed_on() {
+    let (server, _upstream) = serving(|_, connection| {
+        begin_stream(connection);
+        let good = EVENTS[..5].iter().map(|(name, data)| format!("event: {name}\ndata: {data}\n\n"));
+        let error = r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#;
+        let piece = good.collect::<String>() + &format!("event: error\ndata: {error}\n\n");
+        send_chunk(connection, &piece);
+        wait_for_close(connection)
+    });
+    let (key, _) = server.key(json!({}));
+    let mut stream = ask(&json!({"stream": true})).bearer(&key).open(server.public);
+    let events = stream.events();
+    let said: String = events
+        .iter()
+        .filter_map(|event| {
+            let chunk: Value = serde_json::from_str(event).unwrap();
+            chunk["choices"][0]["delta"]["content"].as_str().map(ToOwned::to_owned)
+        })
+        .collect();
+    assert_eq!(said, "Let me look.");
+    assert!(events.last().unwrap().contains("Overloaded"), "{events:?}");
+    assert!(!stream.complete);
+}
+
+#[test]
 fn a_client_that_leaves_mid_stream_is_counted_by_an_estimate() {
     let (server, _upstream) = serving(|_, connection| {
         begin_stream(connection);

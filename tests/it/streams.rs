@@ -211,6 +211,38 @@ fn a_stream_that_fails_half_way_ends_with_an_error_and_a_closed_connection() {
 }
 
 #[test]
+fn what_came_before_a_failure_is_passed_on() {
+    let error = r#"{"error":{"message":"out of memory"}}"#;
+    let cases = [
+        ("in one piece with an error event", format!("data: {WORD}\n\ndata: {error}\n\n"), 1),
+        ("in one piece, and more behind", format!("data: {WORD}\n\ndata: {error}\n\ndata: {WORD}\n\n"), 1),
+        ("without its blank line", format!("data: {WORD}\n\ndata: {WORD}\n"), 2),
+        ("with half an event", format!("data: {WORD}\n\ndata: {}", &WORD[..20]), 1),
+    ];
+    for (what, sent, words) in cases {
+        let (server, _upstream) = serving(move |_, connection| {
+            begin_stream(connection);
+            send_chunk(connection, &sent);
+            end_stream(connection);
+            true
+        });
+        let (key, _) = server.key(json!({}));
+        let mut stream = open(&server, &key, &json!({}));
+        let mut events = stream.events();
+        let last = events.pop().unwrap();
+        assert!(last.contains("upstream_error"), "{what}: {last}");
+        assert_eq!(events, vec![WORD; words], "{what}");
+        assert!(!stream.complete, "{what}");
+        let row = only_row(&server);
+        assert_eq!(
+            (&row["status"], &row["completion_tokens"], &row["estimated"]),
+            (&json!(502), &json!(words), &json!(1)),
+            "{what}"
+        );
+    }
+}
+
+#[test]
 fn a_streams_connection_is_kept_for_the_next() {
     // The last event and the end of the body come in one write, or the end only when the client has left.
     for apart in [false, true] {
