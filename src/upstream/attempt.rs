@@ -59,17 +59,34 @@ pub(super) async fn models(requests: &Prepared, server: &ModelServer, clock: &Cl
     let patience = server.timeout.min(Duration::from_secs(10));
     let pending = Pending::new(server, clock);
     pending.begin();
-    let mut response = match requests.models(server).timeout(patience).send().await {
+    let ask = || requests.models(server).timeout(patience).send();
+    let mut sent = ask().await;
+    if is_stale(server, clock, &sent) {
+        sent = ask().await;
+    }
+    let mut response = match sent {
         Ok(response) => response,
         Err(error) => {
-            pending.note(Outcome::Unreachable);
+            pending.note(unanswered(&error));
             tracing::warn!(upstream = server.name, "cannot be asked for its models: {error}");
             return None;
         }
     };
-    let body = collect(&mut response, LONGEST_ERROR * 16, patience).await;
-    let list = body.ok().and_then(|body| serde_json::from_slice::<List>(&body).ok());
-    let (true, Some(list)) = (response.status().is_success(), list) else {
+    let body = match collect(&mut response, LONGEST_ERROR * 16, patience).await {
+        Ok(body) => body,
+        Err(error) => {
+            let (outcome, what) = match error {
+                Collect::TimedOut => (Outcome::TimedOut, "stopped in the middle".to_owned()),
+                Collect::Broken(error) => (Outcome::Failed, format!("broke off: {error}")),
+                Collect::TooLong => (Outcome::Failed, "is longer than 4 MiB".to_owned()),
+            };
+            pending.note(outcome);
+            tracing::warn!(upstream = server.name, "its list of models {what}");
+            return None;
+        }
+    };
+    let list = serde_json::from_slice::<List>(&body);
+    let (true, Ok(list)) = (response.status().is_success(), list) else {
         pending.note(Outcome::Failed);
         tracing::warn!(
             upstream = server.name,
@@ -150,25 +167,23 @@ impl Attempt<'_> {
         self.pending.begin();
         let again = body.clone();
         let mut sent = self.post(ask, body).await;
-        // A kept connection may have been closed as it was taken: a fresh one tells. Hanging up on that one too
-        // is an answer of a kind; nobody is asked to do what may have been done.
-        let may_be_stale = server.may_have_kept_connection(self.clock.steady());
-        if may_be_stale && matches!(&sent, Err(error) if is_hang_up(error)) {
+        // Hanging up on a fresh one too is an answer of a kind; nobody is asked to do what may have been done.
+        if is_stale(server, self.clock, &sent) {
             sent = self.post(ask, again).await;
         }
-        sent.map_err(|error| match error {
-            SendRequestError::Timeout => {
+        sent.map_err(|error| match unanswered(&error) {
+            Outcome::TimedOut => {
                 self.note(Outcome::TimedOut);
                 tracing::warn!(upstream = server.name, "did not answer in {:?}", server.timeout);
                 UpstreamError::Timeout
             }
-            error if is_hang_up(&error) => self.garbage("never came: it hung up"),
-            SendRequestError::Connect(_) => {
+            Outcome::Unreachable => {
                 self.note(Outcome::Unreachable);
                 tracing::warn!(upstream = server.name, "cannot be reached: {error}");
                 UpstreamError::Unavailable
             }
-            error => self.garbage(&format!("cannot be read: {error}")),
+            _ if is_hang_up(&error) => self.garbage("never came: it hung up"),
+            _ => self.garbage(&format!("cannot be read: {error}")),
         })
     }
 
@@ -261,6 +276,21 @@ impl Attempt<'_> {
     fn note(&self, outcome: Outcome) {
         self.pending.note(outcome);
     }
+}
+
+/// Returns how a request ended that was not answered.
+const fn unanswered(error: &SendRequestError) -> Outcome {
+    match error {
+        SendRequestError::Timeout => Outcome::TimedOut,
+        error if is_hang_up(error) => Outcome::Failed,
+        SendRequestError::Connect(_) => Outcome::Unreachable,
+        _ => Outcome::Failed,
+    }
+}
+
+/// Tells whether a kept connection may have been closed just as it was taken: a fresh one tells.
+fn is_stale<T>(server: &ModelServer, clock: &Clock, sent: &Result<T, SendRequestError>) -> bool {
+    server.may_have_kept_connection(clock.steady()) && matches!(sent, Err(error) if is_hang_up(error))
 }
 
 /// Tells whether the upstream took the connection and closed it without an answer.

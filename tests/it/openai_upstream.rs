@@ -232,6 +232,35 @@ fn models_that_come_too_late_for_a_list_are_there_for_the_next() {
 }
 
 #[test]
+fn an_upstream_that_does_not_list_its_models_is_judged_by_how() {
+    type Script = fn(&mut TcpStream) -> bool;
+    let cases: [(&str, Script); 4] = [
+        ("failed", |_| false),
+        ("failed", |connection| {
+            let _ = connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"data\": [");
+            false
+        }),
+        ("timed_out", wait_for_close),
+        ("timed_out", |connection| {
+            let _ = connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"data\": [");
+            wait_for_close(connection)
+        }),
+    ];
+    for (index, (outcome, script)) in cases.into_iter().enumerate() {
+        let upstream = FakeUpstream::start(move |_, connection| script(connection));
+        let server = TestServer::setup()
+            .upstream("fake", upstream.address, &["*"])
+            .toml("timeout_seconds = 1")
+            .start();
+        let sum = |told: &Value| told.as_object().unwrap().values().filter_map(Value::as_u64).sum::<u64>();
+        eventually("it is noted", || sum(&outcomes(&server)) > 0);
+        assert_eq!(outcomes(&server)[outcome], 1, "{index}: {}", outcomes(&server));
+        let view = server.admin(Request::get("/admin/v1/server")).expect(200).json();
+        assert_eq!(view["upstreams"][0]["health"], "up", "{index}: it can be reached");
+    }
+}
+
+#[test]
 fn a_key_sees_and_names_only_the_models_it_is_allowed() {
     let upstream = FakeUpstream::json(200, answer());
     let server = serving(&upstream, &["org/llama:8b", "org/llama:70b", "qwen"]);
