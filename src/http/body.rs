@@ -5,7 +5,8 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
-use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use actix_web::http::Version;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING};
 use actix_web::web::Bytes;
 use futures_util::StreamExt as _;
 use tokio::time::timeout;
@@ -20,7 +21,7 @@ pub const LINGER: Duration = Duration::from_secs(2);
 
 /// Reads the request's body, of at most `most` bytes. One that comes in one piece is not copied.
 pub async fn take(request: &HttpRequest, payload: &mut Payload, most: usize) -> Result<Bytes, ApiError> {
-    if matches!(payload, Payload::None) {
+    if matches!(payload, Payload::None) || is_without_body(request) {
         return Ok(Bytes::new());
     }
     check_length(request, most)?;
@@ -39,6 +40,15 @@ pub async fn discard(payload: &mut Payload) {
     let all = async { while let Some(Ok(_)) = payload.next().await {} };
     // A client that is slower than that is refused with the connection's own means.
     let _ = timeout(LINGER, all).await;
+}
+
+/// Tells whether an HTTP/1 head says that no body follows (RFC 9112, 6.3). Where it offers WebSocket the
+/// framework takes all that ever comes for one.
+fn is_without_body(request: &HttpRequest) -> bool {
+    let headers = request.headers();
+    request.version() < Version::HTTP_2
+        && !headers.contains_key(CONTENT_LENGTH)
+        && !headers.contains_key(TRANSFER_ENCODING)
 }
 
 /// Fails early if the head says already that the body is too long.

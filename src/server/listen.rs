@@ -14,8 +14,9 @@ use actix_service::{
 };
 use actix_tls::accept::TlsError;
 use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
-use actix_web::body::MessageBody;
+use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{AppConfig, Extensions};
+use actix_web::http::{ConnectionType, Version};
 use actix_web::rt::net::{TcpStream, UnixStream};
 use actix_web::{App, HttpRequest, HttpResponse, web};
 use rustls::ServerConfig;
@@ -103,7 +104,12 @@ where
     F: Future<Output = HttpResponse<B>> + 'static,
     B: MessageBody + 'static,
 {
-    let app = App::new().default_service(web::to(handler));
+    let answer = move |request: HttpRequest, payload: web::Payload| {
+        let framing = Framing::of(&request);
+        let answered = handler(request, payload);
+        async move { framing.fit(answered.await) }
+    };
+    let app = App::new().default_service(web::to(answer));
     let app = app.into_factory().map_err(|error: actix_web::Error| error.error_response());
     HttpService::build()
         .graceful_shutdown_signal(move || {
@@ -118,6 +124,38 @@ where
         .client_disconnect_timeout(LINGER)
         .on_connect_ext(note)
         .finish(map_config(app, |()| AppConfig::default()))
+}
+
+/// What a request's head says of how its answer may be framed.
+#[derive(Clone, Copy)]
+struct Framing {
+    /// Whether the client knows no chunks.
+    is_http_1_0: bool,
+    /// Whether it offers another protocol. None is spoken, but the framework would confirm it.
+    offers_upgrade: bool,
+}
+
+impl Framing {
+    fn of(request: &HttpRequest) -> Self {
+        Self {
+            is_http_1_0: request.version() == Version::HTTP_10,
+            offers_upgrade: request.head().connection_type() == ConnectionType::Upgrade,
+        }
+    }
+
+    /// Closes the connection where its end is the only end that the answer has, or the only plain answer that
+    /// can be given.
+    fn fit<B: MessageBody>(self, mut response: HttpResponse<B>) -> HttpResponse<B> {
+        let ends_with_connection = self.is_http_1_0 && response.body().size() == BodySize::Stream;
+        let head = response.head_mut();
+        if ends_with_connection {
+            head.no_chunking(true);
+        }
+        if ends_with_connection || self.offers_upgrade {
+            head.set_connection_type(ConnectionType::Close);
+        }
+        response
+    }
 }
 
 /// Events of a stream would wait 40 ms for an acknowledgement otherwise.

@@ -186,3 +186,32 @@ fn a_refusal_reaches_a_client_that_sends_all_before_it_reads() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
     }
 }
+
+#[test]
+fn an_upgrade_is_not_taken_and_the_request_answered_as_any_other() {
+    let server = TestServer::start();
+    let (key, _) = server.key(json!({}));
+    // Where WebSocket is offered, the framework leaves a body's length unread: only what has none is asked.
+    let cases = [
+        ("Upgrade, HTTP2-Settings", "h2c", Request::get("/v1/models")),
+        ("Upgrade, HTTP2-Settings", "h2c", Request::chat("Hi")),
+        ("keep-alive, upgrade", "x/1", Request::chat("Hi")),
+        ("Upgrade", "websocket", Request::get("/v1/models")),
+    ];
+    for (connection, protocol, request) in cases {
+        let offer = |request: Request| request.header("Connection", connection).header("Upgrade", protocol);
+        let answer = offer(request.bearer(&key)).send(server.public).expect(200);
+        assert_eq!(
+            (answer.header("connection"), answer.header("upgrade")),
+            (Some("close"), None),
+            "{protocol}"
+        );
+        answer.json();
+        let answer = offer(Request::get("/healthz")).bearer(&server.token).send(server.admin);
+        assert_eq!(
+            (answer.header("connection"), answer.header("upgrade")),
+            (Some("close"), None),
+            "{protocol}"
+        );
+    }
+}

@@ -4,7 +4,7 @@ mod ends;
 mod usage;
 
 use std::collections::HashSet;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -299,6 +299,31 @@ fn an_upstream_that_goes_on_after_the_end_is_left_soon() {
         assert_eq!(stream.events(), ["[DONE]"]);
         assert!(stream.complete && start.elapsed() < SOON, "{:?}", start.elapsed());
         assert_eq!(told.recv_timeout(3 * SOON), Ok(true));
+    }
+}
+
+#[test]
+fn an_http_1_0_client_gets_a_stream_that_ends_with_its_connection() {
+    let (server, _upstream) = serving(|_, connection| {
+        begin_stream(connection);
+        send_event(connection, WORD);
+        send_event(connection, "[DONE]");
+        end_stream(connection);
+        true
+    });
+    let (key, _) = server.key(json!({}));
+    for kept in ["keep-alive", "close"] {
+        let request = streamed(&json!({})).bearer(&key).header("Connection", kept).bytes();
+        let request = String::from_utf8(request).unwrap().replacen("HTTP/1.1", "HTTP/1.0", 1);
+        let mut connection = TcpStream::connect(server.public).unwrap();
+        connection.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        connection.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.0 200 "), "{head}");
+        assert!(!head.contains("transfer-encoding") && !head.contains("keep-alive"), "{head}");
+        assert_eq!(body, format!("data: {WORD}\n\ndata: [DONE]\n\n"));
     }
 }
 
