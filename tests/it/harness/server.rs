@@ -10,7 +10,8 @@ use std::time::Duration;
 use mcpd::clock::{Clock, ManualClock};
 use mcpd::config::Config;
 use mcpd::http::public::PublicRoute;
-use mcpd::server::{HandOver, Server};
+use mcpd::server::{HandOver, Server, StartError};
+use mcpd::store::OpenError;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -84,7 +85,17 @@ impl TestServer {
         );
         std::fs::write(&file, format!("{own}{}", setup.toml)).unwrap();
         let config = Config::load(Some(&file)).unwrap();
-        let mut server = Server::start(config, setup.clock.0.clone(), HandOver::File).unwrap();
+        let start = || Server::start(config.clone(), setup.clock.0.clone(), HandOver::File);
+        // A process that another test has just forked holds the old server's lock until it has become another one.
+        let mut server = (0..200)
+            .find_map(|_| match start() {
+                Err(StartError::Store(OpenError::Locked(_))) => {
+                    std::thread::sleep(Duration::from_millis(10));
+                    None
+                }
+                started => Some(started.unwrap()),
+            })
+            .expect("the database stays locked");
         server.routes = setup.routes;
         let (public, admin) = (server.listeners().public[0], server.listeners().admin);
         let (stop, stopped) = watch::channel(false);
