@@ -4,6 +4,7 @@
 //! once, the request waiting for them. Each batch is one transaction. Between batches it forgets what is past
 //! its time.
 
+mod clearing;
 mod pruning;
 
 use std::collections::HashMap;
@@ -21,6 +22,7 @@ use crate::domain::id::KeyId;
 use crate::domain::signature::Seal;
 use crate::domain::time::Timestamp;
 use crate::domain::window::{SPAN, Slice, Window};
+use crate::files::Files;
 use crate::gate::allowance::Allowance;
 use crate::gate::keyring::Keyring;
 use crate::gate::replay;
@@ -29,6 +31,7 @@ use crate::meter::{Batch, Meter};
 use crate::store::usage::Step;
 use crate::store::windows::SavedWindow;
 use crate::store::{self, Store, StoreError};
+use clearing::Clearing;
 use pruning::Pruning;
 
 /// How often windows are kept, and how often the writer looks whether they changed: `kill -9` forgives no
@@ -57,6 +60,8 @@ pub struct Rooms {
     pub changed: Receiver<Arc<Allowance>>,
     /// The keys, whose left-overs it clears away.
     pub keys: Arc<Keys>,
+    /// The files, of which it clears away what is not wanted any more.
+    pub files: Arc<Files>,
     /// The time.
     pub clock: Clock,
     /// How often usage is flushed.
@@ -146,6 +151,7 @@ struct Writer {
     unkept: HashMap<KeyId, Arc<Allowance>>,
     last_windows: Instant,
     pruning: Pruning,
+    clearing: Clearing,
     /// Whether the last attempt failed.
     failing: bool,
 }
@@ -164,6 +170,7 @@ impl Writer {
             unkept: HashMap::new(),
             last_windows: Instant::now(),
             pruning: Pruning::new(),
+            clearing: Clearing::new(),
             failing: false,
         }
     }
@@ -175,7 +182,10 @@ impl Writer {
             if catch_unwind(AssertUnwindSafe(|| self.pruning.step(&self.rooms))).is_err() {
                 tracing::error!("a fault in mcpd keeps what is past its time");
             }
-            let look = if self.pruning.under_way { pruning::BREATH } else { LOOK };
+            if catch_unwind(AssertUnwindSafe(|| self.clearing.step(&self.rooms.files))).is_err() {
+                tracing::error!("a fault in mcpd keeps what an upload left");
+            }
+            let look = if self.pruning.under_way || self.clearing.under_way { pruning::BREATH } else { LOOK };
             let patience = next.saturating_duration_since(Instant::now()).min(look);
             let first = match jobs.recv_timeout(patience) {
                 Ok(job) => Some(job),

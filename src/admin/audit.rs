@@ -1,14 +1,14 @@
 //! Who changed what.
 
-use std::fmt::Write as _;
-
 use actix_web::HttpResponse;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::Call;
-use super::list::{self, Page};
+use super::LIST;
+use crate::domain::hex;
 use crate::http::ApiError;
+use crate::http::list::Page;
 use crate::store;
 use crate::store::audit::Chained;
 
@@ -54,7 +54,7 @@ struct ActorView {
 /// Lists changes, the newest first.
 pub(super) async fn list(call: Call) -> Result<HttpResponse, ApiError> {
     let query: ListQuery = call.query()?;
-    let limit = list::limit(query.limit.as_deref())?;
+    let limit = LIST.check(query.limit.as_deref())?;
     let ListQuery { after, action, target, .. } = query;
     let filter = store::audit::Filter { after, action, target, limit: limit + 1 };
     let rows = call
@@ -82,15 +82,8 @@ impl AuditRow {
             target: row.target,
             before: json(row.before),
             after: json(row.after),
-            digest: hex(&digest),
-            previous_digest: hex(&row.previous_digest),
+            digest: hex::encode(&digest),
+            previous_digest: hex::encode(&row.previous_digest),
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

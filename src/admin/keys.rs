@@ -5,13 +5,14 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::Call;
+use super::LIST;
 use super::key_body::{KeyBody, parse_expiry, parse_length};
 use super::key_view::{IssuedView, KeyView};
-use super::list::{self, Page};
 use crate::domain::id::KeyId;
 use crate::domain::key::{Key, LastUse, Status};
 use crate::domain::time::Timestamp;
 use crate::http::ApiError;
+use crate::http::list::Page;
 use crate::keys::{Issued, KeysError, Rotation};
 use crate::store;
 
@@ -54,7 +55,7 @@ pub(super) async fn create(call: Call) -> Result<HttpResponse, ApiError> {
 /// Lists keys, the newest first.
 pub(super) async fn list(call: Call) -> Result<HttpResponse, ApiError> {
     let query: ListQuery = call.query()?;
-    let limit = list::limit(query.limit.as_deref())?;
+    let limit = LIST.check(query.limit.as_deref())?;
     let filter = store::keys::Filter {
         after: query.after.as_deref().map(parse_after).transpose()?,
         status: query.status.as_deref().map(parse_status).transpose()?,

@@ -5,7 +5,6 @@ mod guard;
 mod key_body;
 mod key_view;
 mod keys;
-mod list;
 mod metrics;
 mod openapi;
 mod process;
@@ -23,20 +22,21 @@ use actix_web::dev::Payload;
 use actix_web::http::Method;
 use actix_web::http::header::HeaderName;
 use actix_web::web::Bytes;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse};
 use futures_util::FutureExt as _;
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 
 pub use guard::{AdminToken, Peer};
 pub use openapi::document;
 
 use crate::clock::{Clock, Now};
 use crate::domain::audit::Actor;
+use crate::http::block::block;
 use crate::http::error::nothing_at;
+use crate::http::list::Limits;
 use crate::http::request_id::{self, RequestIds};
 use crate::http::routes::{Found, Route, find};
-use crate::http::{ApiError, body};
+use crate::http::{ApiError, body, json};
 use crate::keeper::Keeper;
 use crate::keys::{Idempotency, Keys, Order};
 use crate::meter::Meter;
@@ -45,6 +45,9 @@ use crate::upstream::Upstreams;
 
 /// The longest body that an admin request needs.
 const LONGEST_BODY: usize = 1024 * 1024;
+
+/// How many rows a list has.
+const LIST: Limits = Limits { usual: 100, most: 1_000 };
 
 /// What the admin API works with.
 #[derive(Debug)]
@@ -179,7 +182,7 @@ async fn answer(
 
 /// Fails if the query string has a parameter that the route does not take: most likely a misspelt one.
 fn check_query(query: &str, known: &[(&str, &str)]) -> Result<(), ApiError> {
-    let sent: Vec<(String, String)> = parse_query(query)?;
+    let sent: Vec<(String, String)> = json::query(query)?;
     let Some((unknown, _)) = sent.iter().find(|(name, _)| !known.iter().any(|(known, _)| known == name))
     else {
         return Ok(());
@@ -191,46 +194,16 @@ fn check_query(query: &str, known: &[(&str, &str)]) -> Result<(), ApiError> {
     )))
 }
 
-fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, ApiError> {
-    web::Query::<T>::from_query(query).map(web::Query::into_inner).map_err(|error| {
-        let text = error.to_string();
-        let text = text.strip_prefix("Query deserialize error: ").unwrap_or(&text);
-        ApiError::bad_request(format!("the query string: {text}"))
-    })
-}
-
 impl Call {
     /// Returns the body's JSON object; an empty body counts as an empty object.
     fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
-        body::check_json(self.request.headers())?;
         let body: &[u8] = if self.body.is_empty() { b"{}" } else { &self.body };
-        // A list would be read as the fields in their order.
-        if serde_json::from_slice::<&RawValue>(body).is_ok_and(|value| !value.get().starts_with('{')) {
-            return Err(ApiError::Unprocessable("the body must be a JSON object".to_owned()));
-        }
-        let mut json = serde_json::Deserializer::from_slice(body);
-        let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-            let path = error.path().to_string();
-            let error = error.into_inner();
-            if !error.is_data() {
-                return ApiError::InvalidJson(format!("the body is not valid JSON: {error}"));
-            }
-            let text = crate::domain::token::redact(&error.to_string()).replace("u32", "a whole number");
-            let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text).to_owned();
-            // An unknown field is named in the text, and has no path of its own.
-            if path == "." || text.contains("unknown field") {
-                ApiError::Unprocessable(text)
-            } else {
-                ApiError::field(&path, format_args!("is not what it must be: {text}"))
-            }
-        })?;
-        json.end().map_err(|error| ApiError::InvalidJson(format!("the body is not valid JSON: {error}")))?;
-        Ok(value)
+        json::object(self.request.headers(), body)
     }
 
     /// Returns the query string's parameters; one that is there twice is an error.
     fn query<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
-        parse_query(self.request.query_string())
+        json::query(self.request.query_string())
     }
 
     /// Returns who wants a change, and how to tell the same wish sent twice.
@@ -260,13 +233,7 @@ impl Call {
         E: Into<ApiError> + Send + 'static,
     {
         let rooms = Arc::clone(&self.rooms);
-        match web::block(move || work(&rooms)).await {
-            Ok(result) => result.map_err(Into::into),
-            Err(error) => {
-                tracing::error!("admin work was cut off: {error}");
-                Err(ApiError::Internal)
-            }
-        }
+        block(move || work(&rooms)).await
     }
 
     /// Writes out what was counted, so that what is asked for next includes it. A full disk keeps it from being

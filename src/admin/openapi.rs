@@ -8,11 +8,11 @@ use super::audit::AuditRow;
 use super::key_body::KeyBody;
 use super::key_view::{IssuedView, KeyView};
 use super::keys::RotateBody;
-use super::list::Page;
 use super::server::ServerView;
 use super::usage::UsageView;
 use super::{Access, AdminRoute, Call, ROUTES};
 use crate::http::ApiError;
+use crate::http::list::Page;
 use crate::http::openapi::{Builder, Operation};
 
 const PAGE: (&str, &str) = ("limit", "Rows on the page, 1 to 1000; 100 where nothing is said.");

@@ -3,7 +3,9 @@
 use actix_web::HttpResponse;
 use actix_web::http::header;
 
+use super::expand::expand;
 use super::relay::Relay;
+use super::transcript;
 use crate::domain::usage::Tokens;
 use crate::http::exchange::Certainty;
 use crate::http::public::Call;
@@ -25,6 +27,7 @@ async fn complete(call: Call, shape: Shape) -> Result<HttpResponse, ApiError> {
     let Call { rooms, exchange, body, id, .. } = call;
     let ask = Ask::parse(shape, body)?;
     exchange.permit()?.check_model(&ask.model)?;
+    let (ask, append) = expand(&rooms, &exchange, ask).await?;
     let found = rooms.upstream.find(&ask.model).await?;
     exchange.set_model(found.model.clone());
     let answered = rooms.upstream.complete(&found, &ask, id.as_str()).await?;
@@ -42,6 +45,9 @@ async fn complete(call: Call, shape: Shape) -> Result<HttpResponse, ApiError> {
                     exchange.set_tokens(tokens, Certainty::Estimated);
                 }
             }
+            if let Some(append) = append {
+                append.append(transcript::of_answer(&whole.body)?).await?;
+            }
             Ok(response.content_type("application/json").body(whole.body))
         }
         Answer::Stream(events) => Ok(response
@@ -49,7 +55,7 @@ async fn complete(call: Call, shape: Shape) -> Result<HttpResponse, ApiError> {
             .insert_header((header::CACHE_CONTROL, "no-cache"))
             // nginx in front would hold events back otherwise.
             .insert_header(("x-accel-buffering", "no"))
-            .body(Relay::new(*events, exchange, prompt))),
+            .body(Relay::new(*events, exchange, prompt, append))),
     }
 }
 

@@ -9,7 +9,6 @@ use crate::http::ApiError;
 use crate::http::public::Call;
 
 /// Answers as long as the process runs.
-#[expect(clippy::unused_async, reason = "handlers are asynchronous")]
 pub(super) async fn live(_: Call) -> Result<HttpResponse, ApiError> {
     Ok(super::json(&json!({"status": "ok"})))
 }

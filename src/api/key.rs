@@ -31,7 +31,6 @@ pub(super) struct OwnKey {
 }
 
 /// Describes the key that the request was made with.
-#[expect(clippy::unused_async, reason = "handlers are asynchronous")]
 pub(super) async fn show(call: Call) -> Result<HttpResponse, ApiError> {
     let permit = call.exchange.permit()?;
     let (key, settings) = (&permit.entry.key, &permit.entry.key.settings);

@@ -1,29 +1,29 @@
 //! Passes a stream on to the client, and ends it when its key ends.
 
 use std::cell::RefCell;
+use std::future::Future;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::task::{Context, Poll, ready};
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::web::Bytes;
 use futures_util::Stream as _;
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
+use super::expand::Append;
+use super::transcript::Transcript;
 use crate::domain::usage::Tokens;
-use crate::gate::Refusal;
 use crate::http::ApiError;
-use crate::http::exchange::{Certainty, Exchange};
+use crate::http::exchange::{Certainty, Exchange, LOOK};
 use crate::upstream::EventStream;
-
-/// How often a stream looks whether its key still lives and its upstream still speaks.
-const LOOK: Duration = Duration::from_millis(400);
 
 /// The body of a streamed answer.
 pub(super) struct Relay {
     stream: Rc<Running>,
     look: Pin<Box<Interval>>,
+    /// What is to be appended to a context once the answer is complete, and the answer until now.
+    append: Option<(Append, Transcript)>,
     state: State,
 }
 
@@ -37,6 +37,8 @@ struct Running {
 
 enum State {
     Running,
+    /// The answer is complete, and being appended to its context; the stream's last events wait for that.
+    Appending(Pin<Box<dyn Future<Output = Result<(), ApiError>>>>, Bytes),
     /// The client is being told of an error.
     Telling,
     /// It was; the connection is closed, so that nobody takes the end for a complete answer.
@@ -49,13 +51,19 @@ enum State {
 struct EndedEarly;
 
 impl Relay {
-    pub(super) fn new(events: EventStream, exchange: Rc<Exchange>, prompt: u64) -> Self {
+    pub(super) fn new(
+        events: EventStream,
+        exchange: Rc<Exchange>,
+        prompt: u64,
+        append: Option<Append>,
+    ) -> Self {
         let mut look = Box::pin(interval_at(tokio::time::Instant::now() + LOOK, LOOK));
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         exchange.meter().stream(1);
         let stream = Rc::new(Running { events: RefCell::new(events), exchange, prompt });
         actix_web::rt::spawn(end_with_key(Rc::downgrade(&stream)));
-        Self { stream, look, state: State::Running }
+        let append = append.map(|append| (append, Transcript::default()));
+        Self { stream, look, append, state: State::Running }
     }
 
     /// Ends the stream with an event that tells why.
@@ -75,7 +83,7 @@ impl Relay {
         }
         let mut events = self.stream.events.borrow_mut();
         if self.stream.exchange.is_over() && !events.is_done() {
-            return Poll::Ready(Some(Err(gate_over())));
+            return Poll::Ready(Some(Err(ApiError::key_ended())));
         }
         let next = Pin::new(&mut *events).poll_next(cx).map_err(ApiError::from);
         if is_time
@@ -85,6 +93,32 @@ impl Relay {
             return Poll::Ready(Some(Err(error.into())));
         }
         next
+    }
+}
+
+impl Relay {
+    /// Polls the events; the last of them come once the answer is where it is to be appended.
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ApiError>>> {
+        loop {
+            if let State::Appending(appending, last) = &mut self.state {
+                let appended = ready!(appending.as_mut().poll(cx));
+                let last = std::mem::take(last);
+                self.state = State::Running;
+                return Poll::Ready(Some(appended.map(|()| last)));
+            }
+            let next = ready!(self.poll_events(cx));
+            let (Some(Ok(bytes)), Some((_, transcript))) = (&next, &mut self.append) else {
+                return Poll::Ready(next);
+            };
+            transcript.read(bytes);
+            if !self.stream.events.borrow().is_done() {
+                return Poll::Ready(next);
+            }
+            let last = bytes.clone();
+            let (append, transcript) = self.append.take().expect("it was there");
+            let appending = async move { append.append(transcript.message()?).await };
+            self.state = State::Appending(Box::pin(appending), last);
+        }
     }
 }
 
@@ -110,7 +144,7 @@ impl Running {
 
     /// Leaves the upstream and gives the permit back, whether or not anybody reads the stream.
     fn end_with_key(&self) {
-        let error = gate_over();
+        let error = ApiError::key_ended();
         self.exchange.set_outcome(error.status().as_u16(), Some(error.code()));
         self.note_tokens();
         self.events.borrow_mut().leave();
@@ -129,11 +163,6 @@ async fn end_with_key(stream: Weak<Running>) {
     }
 }
 
-/// What the key's next request would be told.
-fn gate_over() -> ApiError {
-    crate::gate::Refused::from(Refusal::InvalidKey).into()
-}
-
 impl MessageBody for Relay {
     type Error = Box<dyn std::error::Error>;
 
@@ -150,22 +179,18 @@ impl MessageBody for Relay {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            State::Running => {}
+            State::Running | State::Appending(..) => {}
         }
-        match self.poll_events(cx) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Some(Ok(bytes))) => {
+        Poll::Ready(match ready!(self.poll_answer(cx)) {
+            Some(Ok(bytes)) => {
                 if self.stream.events.borrow().is_done() {
                     self.stream.settle_with_next();
                 }
-                Poll::Ready(Some(Ok(bytes)))
+                Some(Ok(bytes))
             }
-            Poll::Ready(Some(Err(error))) => {
-                let event = self.fail(&error);
-                Poll::Ready(Some(Ok(event)))
-            }
-            Poll::Ready(None) => Poll::Ready(None),
-        }
+            Some(Err(error)) => Some(Ok(self.fail(&error))),
+            None => None,
+        })
     }
 }
 

@@ -2,7 +2,10 @@
 
 pub mod alphabet;
 pub mod audit;
+pub mod context;
 pub mod digest;
+pub mod file;
+pub mod hex;
 pub mod histogram;
 pub mod id;
 pub mod key;

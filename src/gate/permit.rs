@@ -8,6 +8,7 @@ use super::keyring::Entry;
 use super::refusal::{Refusal, Refused};
 use super::replay::{self, NotAccepted};
 use crate::clock::Now;
+use crate::domain::scope::Scope;
 use crate::domain::signature::Seal;
 use crate::domain::window::Quota;
 
@@ -33,6 +34,14 @@ impl Permit {
             return Ok(());
         }
         Err(self.refuse(Refusal::ModelNotAllowed(model.to_owned())))
+    }
+
+    /// Fails if the key lacks a scope that the request's body calls for.
+    pub fn check_scope(&self, scope: Scope) -> Result<(), Refused> {
+        if self.entry.key.settings.scopes.contains(scope) {
+            return Ok(());
+        }
+        Err(self.refuse(Refusal::MissingScope(scope)))
     }
 
     /// Accepts a verified signature, which may be up to `max_skew` old or ahead, for the first and only time.

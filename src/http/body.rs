@@ -15,7 +15,7 @@ use super::ApiError;
 use crate::upstream::{Collect, collect};
 
 /// How long a client may pause in the middle of a body.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+pub const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How long a client that still sends after its refusal is read from.
 pub const LINGER: Duration = Duration::from_secs(2);
 
@@ -24,10 +24,10 @@ pub async fn take(request: &HttpRequest, payload: &mut Payload, most: usize) -> 
     if matches!(payload, Payload::None) || is_without_body(request) {
         return Ok(Bytes::new());
     }
-    check_length(request, most)?;
+    check_length(request, most as u64)?;
     collect(payload, most, LONGEST_PAUSE).await.map_err(|error| match error {
         Collect::TimedOut => ApiError::RequestTimeout,
-        Collect::TooLong => ApiError::PayloadTooLarge(most),
+        Collect::TooLong => ApiError::too_large(most as u64),
         Collect::Broken(error) => broken(&error),
     })
 }
@@ -52,10 +52,10 @@ fn is_without_body(request: &HttpRequest) -> bool {
 }
 
 /// Fails early if the head says already that the body is too long.
-fn check_length(request: &HttpRequest, most: usize) -> Result<(), ApiError> {
+pub fn check_length(request: &HttpRequest, most: u64) -> Result<(), ApiError> {
     let length = request.headers().get("content-length").and_then(|value| value.to_str().ok()?.parse().ok());
-    if length.is_some_and(|length: u64| length > most as u64) {
-        return Err(ApiError::PayloadTooLarge(most));
+    if length.is_some_and(|length: u64| length > most) {
+        return Err(ApiError::too_large(most));
     }
     Ok(())
 }
@@ -77,7 +77,8 @@ pub fn check_json(headers: &HeaderMap) -> Result<(), ApiError> {
     Err(ApiError::UnsupportedMediaType("application/json"))
 }
 
-fn broken(error: &PayloadError) -> ApiError {
+/// Returns what a client is told of a body that broke off.
+pub fn broken(error: &PayloadError) -> ApiError {
     match error {
         PayloadError::Incomplete(_) => ApiError::bad_request("the body ended before it was complete"),
         _ => ApiError::bad_request("the body could not be read: check its length and its encoding"),

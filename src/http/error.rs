@@ -7,8 +7,10 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 
+use crate::contexts::ContextsError;
 use crate::domain::signature::SignatureError;
 use crate::domain::token;
+use crate::files::FilesError;
 use crate::gate::{Refusal, Refused};
 use crate::keys::KeysError;
 use crate::store::StoreError;
@@ -29,8 +31,10 @@ pub enum ApiError {
     BadRequest(String),
     /// A field of the body is wrong.
     Unprocessable(String),
-    /// The body is longer than this many bytes.
-    PayloadTooLarge(usize),
+    /// The body, or what it would make of what is stored, is too long.
+    PayloadTooLarge(String),
+    /// A file has no such part: how many bytes it has.
+    RangeNotSatisfiable(u64),
     /// The body did not come in time.
     RequestTimeout,
     /// The body is of another kind than this, or packed.
@@ -88,6 +92,16 @@ impl ApiError {
         Self::Unprocessable(format!("`{field}` {reason}"))
     }
 
+    /// Returns a 413 for a body of more than this many bytes.
+    pub fn too_large(most: u64) -> Self {
+        Self::PayloadTooLarge(format!("The body is too large: at most {most} bytes are taken"))
+    }
+
+    /// Returns what a request is told whose key ended while it was being answered: what its next one will be.
+    pub fn key_ended() -> Self {
+        Refused::from(Refusal::InvalidKey).into()
+    }
+
     /// Returns the error's code, for logs and metrics.
     pub fn code(&self) -> &'static str {
         self.parts().2
@@ -128,6 +142,7 @@ impl ApiError {
             Self::BadRequest(_)            => (S::BAD_REQUEST, INVALID_REQUEST, "invalid_request"),
             Self::Unprocessable(_)         => (S::UNPROCESSABLE_ENTITY, INVALID_REQUEST, "invalid_request"),
             Self::PayloadTooLarge(_)       => (S::PAYLOAD_TOO_LARGE, INVALID_REQUEST, "payload_too_large"),
+            Self::RangeNotSatisfiable(_)   => (S::RANGE_NOT_SATISFIABLE, INVALID_REQUEST, "range_not_satisfiable"),
             Self::RequestTimeout           => (S::REQUEST_TIMEOUT, INVALID_REQUEST, "request_timeout"),
             Self::UnsupportedMediaType(_)  => (S::UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST, "unsupported_media_type"),
             Self::Conflict(code, _)        => (S::CONFLICT, INVALID_REQUEST, code),
@@ -150,8 +165,11 @@ impl ApiError {
             Self::InvalidJson(message)
             | Self::BadRequest(message)
             | Self::Unprocessable(message)
+            | Self::PayloadTooLarge(message)
             | Self::Conflict(_, message) => Cow::Borrowed(message),
-            Self::PayloadTooLarge(most) => format!("The body is too large: at most {most} bytes are taken").into(),
+            Self::RangeNotSatisfiable(bytes) => {
+                format!("There is no such part: the file has {bytes} bytes").into()
+            }
             Self::RequestTimeout => "The body stopped coming: send it again".into(),
             Self::UnsupportedMediaType(expected) => {
                 format!("Send the body with `Content-Type: {expected}`").into()
@@ -174,6 +192,9 @@ impl ApiError {
             Self::Refused(refused) => add_refusal_headers(&refused.refusal, response),
             Self::MethodNotAllowed(methods) => {
                 response.insert_header((header::ALLOW, methods.as_str()));
+            }
+            Self::RangeNotSatisfiable(bytes) => {
+                response.insert_header((header::CONTENT_RANGE, format!("bytes */{bytes}")));
             }
             Self::MissingAdminToken => {
                 response.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"mcpd admin\""));
@@ -331,6 +352,41 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         tracing::error!("{error}");
         Self::StorageUnavailable
+    }
+}
+
+impl From<ContextsError> for ApiError {
+    fn from(error: ContextsError) -> Self {
+        let message = error.to_string();
+        match error {
+            ContextsError::NotFound => Self::NotFound(message.into()),
+            ContextsError::RevisionConflict(_) => Self::Conflict("revision_conflict", message),
+            ContextsError::TooLong(_) => Self::PayloadTooLarge(message),
+            ContextsError::Store(error) => error.into(),
+            ContextsError::Randomness => {
+                tracing::error!("{message}");
+                Self::Internal
+            }
+        }
+    }
+}
+
+impl From<FilesError> for ApiError {
+    fn from(error: FilesError) -> Self {
+        let message = error.to_string();
+        match error {
+            FilesError::NotFound => Self::NotFound(message.into()),
+            FilesError::TooLarge(_) | FilesError::TooMuch(_) => Self::PayloadTooLarge(message),
+            FilesError::Store(error) => error.into(),
+            FilesError::DiskFull => {
+                tracing::error!("{message}");
+                Self::StorageUnavailable
+            }
+            FilesError::Randomness => {
+                tracing::error!("{message}");
+                Self::Internal
+            }
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::web::Bytes;
@@ -46,6 +47,10 @@ pub struct Exchange {
     ends: Cell<bool>,
     settled: Cell<bool>,
 }
+
+/// How often an answer that takes its time looks whether its key still lives, and a stream whether its upstream
+/// still speaks.
+pub const LOOK: Duration = Duration::from_millis(400);
 
 /// Whether tokens were told by the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,6 +145,26 @@ impl Exchange {
     /// Tells whether the key was revoked, disabled or deleted meanwhile.
     pub fn is_over(&self) -> bool {
         self.entry.borrow().as_ref().is_some_and(|entry| entry.is_over())
+    }
+
+    /// Ends and counts the exchange of an answer that fails after it began.
+    pub fn fail(&self, error: &ApiError) {
+        self.set_outcome(error.status().as_u16(), Some(error.code()));
+        self.settle();
+    }
+
+    /// Ends the exchange with its key, even while its client does not read, so that nobody polls its answer.
+    pub fn end_with_key(self: &Rc<Self>) {
+        let exchange = Rc::downgrade(self);
+        actix_web::rt::spawn(async move {
+            loop {
+                tokio::time::sleep(LOOK).await;
+                let Some(exchange) = exchange.upgrade() else { return };
+                if exchange.is_over() {
+                    return exchange.fail(&ApiError::key_ended());
+                }
+            }
+        });
     }
 
     /// Returns the meter that the exchange is counted by.

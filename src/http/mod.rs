@@ -3,16 +3,21 @@
 
 pub mod bare_errors;
 pub mod bearer;
+pub mod block;
 pub mod body;
 pub mod client_ip;
 pub mod error;
 pub mod exchange;
+pub mod json;
+pub mod list;
 pub mod openapi;
 pub mod path;
 pub mod public;
 pub mod quota;
 pub mod request_id;
 pub mod routes;
+mod signing;
+pub mod streamed;
 
 use actix_web::{HttpRequest, HttpResponse};
 

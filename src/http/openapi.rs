@@ -15,8 +15,10 @@ pub struct Builder {
 /// What a route takes and gives.
 #[derive(Default)]
 pub struct Operation {
-    /// The schema of its JSON body, if it takes one.
+    /// The schema of its body, if it takes one.
     pub body: Option<Value>,
+    /// The media type of its body; JSON where nothing is said.
+    pub body_type: Option<&'static str>,
     /// Names and descriptions of its query parameters.
     pub query: &'static [(&'static str, &'static str)],
     /// Names and descriptions of the headers that it takes besides the usual ones.
@@ -73,7 +75,8 @@ impl Builder {
             },
         });
         if let Some(body) = operation.body {
-            entry["requestBody"] = json!({"required": true, "content": content("application/json", body)});
+            let body_type = operation.body_type.unwrap_or("application/json");
+            entry["requestBody"] = json!({"required": true, "content": content(body_type, body)});
         }
         if let Some(needs) = operation.needs {
             entry["description"] = needs.into();

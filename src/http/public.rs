@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::http::{Method, Version};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
@@ -25,13 +25,14 @@ use super::exchange::{Exchange, Settling};
 use super::quota::quota_headers;
 use super::request_id::{self, RequestId, RequestIds};
 use super::routes::{Found, Route, find};
-use super::{ApiError, body, client_ip, path};
+use super::streamed::Streamed;
+use super::{ApiError, body, client_ip, path, signing};
 use crate::clock::Clock;
+use crate::contexts::Contexts;
 use crate::domain::network::Networks;
-use crate::domain::signature::{Signature, SignatureError};
-use crate::domain::token::Token;
-use crate::gate::keyring::Entry;
-use crate::gate::{self, Demand, Gate, Refusal, replay};
+use crate::domain::signature::Verifier;
+use crate::files::Files;
+use crate::gate::{self, Demand, Gate};
 use crate::keeper::Keeper;
 use crate::meter::Meter;
 use crate::store::Store;
@@ -61,6 +62,10 @@ pub struct Rooms {
     pub stopping: Arc<AtomicBool>,
     /// Names for requests.
     pub request_ids: RequestIds,
+    /// Stored conversations.
+    pub contexts: Arc<Contexts>,
+    /// Stored files.
+    pub files: Arc<Files>,
     /// The routes.
     pub routes: &'static [PublicRoute],
 }
@@ -86,10 +91,18 @@ pub enum Access {
 /// A route of the public listener.
 pub type PublicRoute = Route<Access, Handler>;
 /// What answers a route.
-pub type Handler = fn(Call) -> Pin<Box<dyn Future<Output = Result<HttpResponse, ApiError>>>>;
+#[derive(Clone, Copy)]
+pub enum Handler {
+    /// It is given the body whole, and its signature is good.
+    Whole(fn(Call) -> Answering),
+    /// It reads the body as it comes, and its signature is good once that has ended.
+    Streamed(fn(Call<Streamed>) -> Answering),
+}
+/// An answer in the making.
+pub type Answering = Pin<Box<dyn Future<Output = Result<HttpResponse, ApiError>>>>;
 
 /// A request on its way to its handler.
-pub struct Call {
+pub struct Call<B = Bytes> {
     /// What to work with.
     pub rooms: Rc<Rooms>,
     /// The request's head.
@@ -97,7 +110,7 @@ pub struct Call {
     /// The request's name.
     pub id: RequestId,
     /// Its body.
-    pub body: Bytes,
+    pub body: B,
     /// What stood for the pattern's parameter, decoded.
     pub parameter: String,
     /// The exchange, which holds the permit.
@@ -114,9 +127,8 @@ pub async fn serve(rooms: Rc<Rooms>, request: HttpRequest, mut payload: Payload)
     };
     let exchange = Exchange::begin(Arc::clone(&rooms.meter), rooms.clock.clone(), endpoint);
     let (head, exchange_held) = (request.clone(), Rc::clone(&exchange));
-    let incoming =
-        Incoming { rooms, request: head, payload: &mut payload, id: id.clone(), exchange: exchange_held };
-    let mut response = match AssertUnwindSafe(incoming.answer(found)).catch_unwind().await {
+    let incoming = Incoming { rooms, request: head, id: id.clone(), exchange: exchange_held };
+    let mut response = match AssertUnwindSafe(incoming.answer(found, &mut payload)).catch_unwind().await {
         Ok(Ok(response)) => {
             exchange.set_outcome(response.status().as_u16(), None);
             response
@@ -152,17 +164,20 @@ pub async fn serve(rooms: Rc<Rooms>, request: HttpRequest, mut payload: Payload)
 }
 
 /// A request that nobody has looked at yet.
-struct Incoming<'a> {
+struct Incoming {
     rooms: Rc<Rooms>,
     request: HttpRequest,
-    payload: &'a mut Payload,
     id: RequestId,
     exchange: Rc<Exchange>,
 }
 
-impl Incoming<'_> {
+impl Incoming {
     /// The steps in the contract's order; each either goes on or ends the request.
-    async fn answer(mut self, found: Found<'static, '_, Access, Handler>) -> Result<HttpResponse, ApiError> {
+    async fn answer(
+        self,
+        found: Found<'static, '_, Access, Handler>,
+        payload: &mut Payload,
+    ) -> Result<HttpResponse, ApiError> {
         let request = self.request.clone();
         if request.uri().query().is_some_and(path::carries_key) {
             return Err(ApiError::bad_request(KEY_IN_QUERY));
@@ -175,19 +190,36 @@ impl Incoming<'_> {
             }
         };
         let Access::Key(demand) = route.access else {
-            return (route.handler)(self.call(Bytes::new(), parameter)).await;
+            // Nobody's body is read without a key.
+            return self.hand_over(route.handler, &mut Payload::None, None, parameter).await;
         };
         let bearer = bearer(&request)?;
         let permit = self.rooms.gate.admit(&self.gate_request(bearer), demand)?;
-        let entry = Arc::clone(&permit.entry);
         self.exchange.admit(permit);
-        let body = self.take_body().await?;
-        if self.exchange.is_over() {
-            // The key ended while the body was still coming.
-            return Err(gate::Refused::from(Refusal::InvalidKey).into());
+        let verifier = signing::begin(&self.rooms, &self.exchange, request.headers(), bearer)?;
+        self.hand_over(route.handler, payload, verifier, parameter).await
+    }
+
+    /// Runs the handler; the body is checked by `verifier`, if it is signed.
+    async fn hand_over(
+        self,
+        handler: Handler,
+        payload: &mut Payload,
+        verifier: Option<Verifier>,
+        parameter: String,
+    ) -> Result<HttpResponse, ApiError> {
+        match handler {
+            Handler::Whole(handler) => {
+                let body = self.take_body(payload, verifier).await?;
+                handler(self.call(body, parameter)).await
+            }
+            Handler::Streamed(handler) => {
+                let (exchange, rooms) = (Rc::clone(&self.exchange), Rc::clone(&self.rooms));
+                let payload = std::mem::replace(payload, Payload::None);
+                let body = Streamed::new(payload, verifier, exchange, rooms, self.request.version());
+                handler(self.call(body, parameter)).await
+            }
         }
-        self.check_signature(&entry, bearer, &body).await?;
-        (route.handler)(self.call(body, parameter)).await
     }
 
     /// Says that there is no such route, under `/v1` to live keys only.
@@ -217,47 +249,21 @@ impl Incoming<'_> {
         gate::Request { bearer, client, peer }
     }
 
-    async fn take_body(&mut self) -> Result<Bytes, ApiError> {
-        let body = body::take(&self.request, self.payload, self.rooms.max_json_bytes).await?;
+    async fn take_body(&self, payload: &mut Payload, verifier: Option<Verifier>) -> Result<Bytes, ApiError> {
+        let body = body::take(&self.request, payload, self.rooms.max_json_bytes).await?;
         self.exchange.set_bytes_in(body.len() as u64);
+        if self.exchange.is_over() {
+            // The key ended while the body was still coming.
+            return Err(ApiError::key_ended());
+        }
+        if let Some(mut verifier) = verifier {
+            verifier.update(&body);
+            signing::accept(&self.rooms, &self.exchange, verifier).await?;
+        }
         Ok(body)
     }
 
-    /// Checks the signature if one was sent or is asked for, over the bytes as they were sent.
-    async fn check_signature(
-        &self,
-        entry: &Entry,
-        bearer: Option<&[u8]>,
-        body: &[u8],
-    ) -> Result<(), ApiError> {
-        let Signing { required, max_skew } = self.rooms.signing;
-        let refuse = |refusal| match self.exchange.permit() {
-            Ok(permit) => permit.refuse(refusal).into(),
-            Err(error) => error,
-        };
-        let invalid = |error| refuse(Refusal::InvalidSignature(error));
-        let headers = self.request.headers();
-        let signature = signature(headers).map_err(invalid)?;
-        let Some(signature) = signature else {
-            let required = required || entry.key.settings.require_signature;
-            return if required { Err(refuse(Refusal::MissingSignature)) } else { Ok(()) };
-        };
-        let now = self.rooms.clock.now();
-        signature.check_age(now.wall, max_skew).map_err(invalid)?;
-        let token = bearer.and_then(|bearer| Token::parse(bearer).ok()).expect("the gate has read it");
-        let mut verifier = signature.verifier(&token);
-        verifier.update(body);
-        let seal = verifier.finish().map_err(invalid)?;
-        self.exchange.permit()?.accept_seal(seal, now, max_skew)?;
-        let expires_at = now.wall.after(replay::memory(max_skew));
-        if !self.rooms.keeper.keep_seal(entry.key.id, seal, expires_at).await {
-            entry.seals().forget(&seal);
-            return Err(ApiError::StorageUnavailable);
-        }
-        Ok(())
-    }
-
-    fn call(self, body: Bytes, parameter: String) -> Call {
+    fn call<B>(self, body: B, parameter: String) -> Call<B> {
         let Self { rooms, request, id, exchange, .. } = self;
         Call { rooms, request, id, body, parameter, exchange }
     }
@@ -278,18 +284,6 @@ fn refuse(error: &ApiError, exchange: &Exchange) -> HttpResponse {
         }
     }
     error.respond()
-}
-
-fn signature(headers: &HeaderMap) -> Result<Option<Signature>, SignatureError> {
-    let one = |name: &'static str| {
-        let mut values = headers.get_all(name).map(HeaderValue::as_bytes);
-        let value = values.next();
-        if values.next().is_some() {
-            return Err(SignatureError::Malformed("each of the X-MCP headers may be sent once"));
-        }
-        Ok(value)
-    };
-    Signature::parse(one("x-mcp-timestamp")?, one("x-mcp-nonce")?, one("x-mcp-signature")?)
 }
 
 /// Tells whether the path is of the API, however it is spelled: then nothing is told without a key.

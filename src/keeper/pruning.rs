@@ -76,6 +76,7 @@ mod tests {
     use crate::domain::plan::Plans;
     use crate::domain::time::Timestamp;
     use crate::domain::usage::{Bucket, Figures};
+    use crate::files::{Files, Limits};
     use crate::keeper::Retention;
     use crate::keys::Keys;
     use crate::meter::Meter;
@@ -92,7 +93,9 @@ mod tests {
         let keys = Arc::new(Keys::load(Arc::clone(&store), plans, clock.clone()).unwrap());
         let retention = Retention([(Step::Minute, Some(HOUR)), (Step::Hour, None), (Step::Day, None)]);
         let (meter, changed) = (Arc::new(Meter::new()), channel().1);
-        Rooms { store, meter, changed, keys, clock, flush: Duration::from_millis(200), retention }
+        let files =
+            Files::open(Arc::clone(&store), clock.clone(), Limits { max_bytes: 0, total_bytes: 0 }).unwrap();
+        Rooms { store, meter, changed, keys, files, clock, flush: Duration::from_millis(200), retention }
     }
 
     /// Counts a request in each of so many minutes, the last of them two hours ago.

@@ -24,8 +24,10 @@ pub use first_start::DefaultKey;
 
 use crate::admin::{self, AdminToken, Listeners};
 use crate::clock::Clock;
-use crate::config::{Config, Kind};
+use crate::config::{self, Config, Kind};
+use crate::contexts::Contexts;
 use crate::domain::alphabet;
+use crate::files::{Files, Limits};
 use crate::gate::Gate;
 use crate::http::public::{self, PublicRoute, Signing};
 use crate::http::request_id::RequestIds;
@@ -59,6 +61,8 @@ pub struct Server {
 struct Shared {
     admin: Arc<admin::Rooms>,
     gate: Arc<Gate>,
+    contexts: Arc<Contexts>,
+    files: Arc<Files>,
     connections: Connections,
     clock: Clock,
     stopping: Arc<AtomicBool>,
@@ -95,12 +99,16 @@ impl Server {
         let sockets = bind::socket(&config, tcp, tls)?;
         let default_key = first_start::default_key(&keys, &config.store.path, hand_over)?;
         let meter = Arc::new(Meter::new());
+        let contexts = Contexts::new(Arc::clone(&store), clock.clone(), config.server.max_json_bytes as u64);
+        let config::Files { max_bytes, total_bytes } = config.files;
+        let files = Files::open(Arc::clone(&store), clock.clone(), Limits { max_bytes, total_bytes })?;
         let (changed_sender, changed) = channel();
         let (keeper, keeper_thread) = Keeper::start(keeper::Rooms {
             store: Arc::clone(&store),
             meter: Arc::clone(&meter),
             changed,
             keys: Arc::clone(&keys),
+            files: Arc::clone(&files),
             clock: clock.clone(),
             flush: config.usage.flush,
             retention: Retention([
@@ -127,6 +135,8 @@ impl Server {
         let rooms = Shared {
             admin: Arc::new(admin),
             gate,
+            contexts: Arc::new(contexts),
+            files,
             connections,
             clock,
             stopping: Arc::new(AtomicBool::new(false)),
@@ -257,6 +267,8 @@ impl Shared {
             store: Arc::clone(&admin.store),
             clock: self.clock.clone(),
             upstream: self.client(),
+            contexts: Arc::clone(&self.contexts),
+            files: Arc::clone(&self.files),
             trusted_proxies: config.server.trusted_proxies.clone(),
             max_json_bytes: config.server.max_json_bytes,
             signing: Signing { required: config.signing.required, max_skew: config.signing.max_skew },

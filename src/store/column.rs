@@ -3,10 +3,25 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use rusqlite::types::Type;
-use rusqlite::{Error, Row};
+use rusqlite::types::{ToSqlOutput, Type};
+use rusqlite::{Error, Row, ToSql};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
+use crate::domain::id::{ContextId, FileId, KeyId};
 use crate::domain::time::Timestamp;
+
+macro_rules! stands_as_text {
+    ($($name:ty),*) => {$(
+        impl ToSql for $name {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                Ok(self.to_string().into())
+            }
+        }
+    )*};
+}
+
+stands_as_text!(KeyId, ContextId, FileId);
 
 /// Returns the value whose text stands in the column.
 pub(super) fn text<T>(row: &Row<'_>, column: &str) -> rusqlite::Result<T>
@@ -51,4 +66,20 @@ pub(super) fn invalid(
 /// Returns the value as text, for a column that may hold none.
 pub(super) fn to_text(value: Option<impl Display>) -> Option<String> {
     value.map(|value| value.to_string())
+}
+
+/// Returns the value as JSON.
+pub(super) fn to_json(value: &(impl Serialize + ?Sized)) -> String {
+    serde_json::to_string(value).expect("strings serialise")
+}
+
+/// Returns the value whose JSON stands in the column.
+pub(super) fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
+    let text: String = row.get(column)?;
+    serde_json::from_str(&text).map_err(|error| invalid(row, column, error))
+}
+
+/// Returns the number in the column, which counts something.
+pub(super) fn count(row: &Row<'_>, column: &str) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(column)?.try_into().map_err(|error| invalid(row, column, error))
 }

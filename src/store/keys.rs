@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use rusqlite::functions::FunctionFlags;
-use rusqlite::types::ToSqlOutput;
-use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, named_params};
+use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
 use super::column;
 use crate::domain::digest::Digest;
@@ -31,12 +30,6 @@ pub struct Filter {
     pub now: Timestamp,
     /// At most this many.
     pub limit: u32,
-}
-
-impl ToSql for KeyId {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(self.to_string().into())
-    }
 }
 
 /// Keeps a new key with the digest of its token.
@@ -83,9 +76,9 @@ pub fn update(connection: &Connection, key: &Key) -> rusqlite::Result<()> {
             ":requests_per_minute": settings.requests_per_minute,
             ":max_concurrent": settings.max_concurrent,
             ":expires_at": settings.expires_at.map(Timestamp::as_millis),
-            ":allowed_ips": json(&allowed_ips),
-            ":allowed_models": json(settings.allowed_models.as_slice()),
-            ":metadata": json(settings.metadata.entries()),
+            ":allowed_ips": column::to_json(&allowed_ips),
+            ":allowed_models": column::to_json(settings.allowed_models.as_slice()),
+            ":metadata": column::to_json(settings.metadata.entries()),
             ":require_signature": settings.require_signature,
             ":revoked_at": key.revoked_at.map(Timestamp::as_millis),
             ":rotated_to": key.rotated_to,
@@ -192,9 +185,9 @@ fn hint(row: &Row<'_>) -> rusqlite::Result<Hint> {
 
 fn settings(row: &Row<'_>) -> rusqlite::Result<Settings> {
     let scopes: String = row.get("scopes")?;
-    let networks: Vec<String> = from_json(row, "allowed_ips")?;
-    let models: Vec<String> = from_json(row, "allowed_models")?;
-    let metadata: BTreeMap<String, String> = from_json(row, "metadata")?;
+    let networks: Vec<String> = column::from_json(row, "allowed_ips")?;
+    let models: Vec<String> = column::from_json(row, "allowed_models")?;
+    let metadata: BTreeMap<String, String> = column::from_json(row, "metadata")?;
     let name: String = row.get("name")?;
     // An older mcpd may have taken a key that was cut short: it is blanked out, and nothing else suffers from it.
     let blank = |text: String| token::redact(&text).into_owned();
@@ -221,13 +214,4 @@ fn settings(row: &Row<'_>) -> rusqlite::Result<Settings> {
 fn last_use(row: &Row<'_>) -> rusqlite::Result<Option<LastUse>> {
     let ip: Option<IpAddr> = column::optional_text(row, "last_used_ip")?;
     Ok(column::optional_time(row, "last_used_at")?.map(|at| LastUse { at, ip }))
-}
-
-fn json(value: &(impl serde::Serialize + ?Sized)) -> String {
-    serde_json::to_string(value).expect("strings serialise")
-}
-
-fn from_json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
-    let text: String = row.get(column)?;
-    serde_json::from_str(&text).map_err(|error| column::invalid(row, column, error))
 }

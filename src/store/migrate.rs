@@ -3,7 +3,8 @@
 use rusqlite::{Connection, Transaction};
 
 /// The schema versions, oldest first. A shipped file is never edited.
-const MIGRATIONS: [&str; 1] = [include_str!("../../sql/0001_init.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../../sql/0001_init.sql"), include_str!("../../sql/0002_contexts_and_files.sql")];
 
 /// The newest schema that this binary knows.
 #[expect(clippy::cast_possible_truncation, reason = "a handful")]

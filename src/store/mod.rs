@@ -5,12 +5,15 @@
 
 pub mod audit;
 mod column;
+pub mod contexts;
 mod create;
+pub mod files;
 pub mod folder;
 pub mod idempotency;
 pub mod keys;
 mod migrate;
 mod open;
+pub mod page;
 pub mod seals;
 pub mod secrets;
 pub mod usage;
@@ -75,10 +78,54 @@ impl Store {
         Ok(result)
     }
 
+    /// Runs statements as one transaction, on the disk with the next one that is written whole: for what means
+    /// nothing by itself, such as parts of a file.
+    pub fn write_part<T>(
+        &self,
+        statements: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        self.unhurried(|connection| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let result = statements(&transaction)?;
+            transaction.commit()?;
+            Ok(result)
+        })
+    }
+
     /// Gives free pages back to the file system: a few at a time, so that nobody waits for long.
     pub fn give_back(&self) -> Result<(), StoreError> {
+        self.unhurried(|connection| {
+            // Each step moves one page.
+            let mut statement = connection.prepare_cached("PRAGMA incremental_vacuum(2000)")?;
+            let mut pages = statement.query([])?;
+            while pages.next()?.is_some() {}
+            Ok(())
+        })
+    }
+
+    /// Ends the database's file where its last page is; who reads just now is not waited for.
+    pub fn cut(&self) -> Result<(), StoreError> {
         let writer = self.writer.get()?;
-        Ok(writer.execute_batch("PRAGMA incremental_vacuum(2000)")?)
+        Ok(writer.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)
+    }
+
+    /// Returns how many bytes the disk has room for.
+    pub fn room(&self) -> std::io::Result<u64> {
+        let disk = rustix::fs::statvfs(folder::existing_folder_of(&self.path))?;
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
+    /// Does something that may be lost with the machine's power, but for what is written behind it: in WAL mode,
+    /// this leaves out the wait for the disk at the end of each transaction, and no more.
+    fn unhurried<T>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let mut writer = self.writer.get()?;
+        writer.pragma_update(None, "synchronous", "NORMAL")?;
+        let result = work(&mut writer);
+        writer.pragma_update(None, "synchronous", "FULL")?;
+        Ok(result?)
     }
 
     /// Brings the write-ahead log into the database, so that a copy of the one file is whole.

@@ -109,9 +109,9 @@ impl Store {
             return Err(OpenError::Newer { path: path.to_owned(), found });
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let writer = pool(path, flags, 1).map_err(|error| broken(error.into()))?;
+        let writer = pool(path, flags, 1, 2_048).map_err(|error| broken(error.into()))?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let readers = pool(path, flags, READERS).map_err(|error| broken(error.into()))?;
+        let readers = pool(path, flags, READERS, 512).map_err(|error| broken(error.into()))?;
         Ok(Self { path: path.to_owned(), writer, readers, _lock: lock })
     }
 }
@@ -185,12 +185,15 @@ fn prepare(path: &Path) -> rusqlite::Result<u32> {
     Ok(VERSION)
 }
 
-fn pool(path: &Path, flags: OpenFlags, size: u32) -> Result<Pool, r2d2::Error> {
-    let manager = SqliteConnectionManager::file(path).with_flags(flags).with_init(|connection| {
+/// `cache` is how much each connection keeps in memory, in KiB.
+fn pool(path: &Path, flags: OpenFlags, size: u32, cache: i32) -> Result<Pool, r2d2::Error> {
+    let manager = SqliteConnectionManager::file(path).with_flags(flags).with_init(move |connection| {
         connection.busy_timeout(Duration::from_secs(5))?;
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "temp_store", "MEMORY")?;
+        // SQLite takes a negative number for KiB.
+        connection.pragma_update(None, "cache_size", -cache)?;
         connection.set_prepared_statement_cache_capacity(64);
         keys::register_functions(connection)?;
         usage::register_functions(connection)

@@ -33,6 +33,10 @@ pub struct Ask {
     pub stream: bool,
     /// Whether the client wants a stream's usage told at its end.
     pub include_usage: bool,
+    /// The context that goes before the chat's own messages, as the client named it.
+    pub context: Option<String>,
+    /// Whether the messages and the answer are to be appended to it.
+    pub context_append: bool,
     /// The body as it was sent.
     pub body: Bytes,
     model_at: Range<usize>,
@@ -64,7 +68,12 @@ impl Ask {
         if name.is_empty() {
             return Err(InvalidAsk::Field("`model` is empty: name one of GET /v1/models".to_owned()));
         }
+        let (mut context, mut context_append) = (None, false);
+        if shape == Shape::Chat {
+            (context, context_append) = fields.context()?;
+        }
         match shape {
+            Shape::Chat if context.is_some() && fields.messages.is_none_or(is_empty_list) => {}
             Shape::Chat => check_messages(fields.messages)?,
             Shape::Completion if fields.prompt.is_none() => {
                 return Err(missing("prompt", "send the text to go on from"));
@@ -91,10 +100,44 @@ impl Ask {
             model: name.into_owned(),
             stream: stream.flatten().unwrap_or(false),
             include_usage,
+            context,
+            context_append,
             model_at,
             stream_options,
             body,
         })
+    }
+
+    /// Returns the chat's own messages, in JSON.
+    pub fn messages(&self) -> Vec<&RawValue> {
+        #[derive(Deserialize)]
+        struct Own<'a> {
+            #[serde(borrow, default)]
+            messages: Vec<&'a RawValue>,
+        }
+        serde_json::from_slice::<Own<'_>>(&self.body).map(|own| own.messages).unwrap_or_default()
+    }
+
+    /// Returns the body with other messages, each in JSON, and without what mcpd alone understands.
+    pub fn with_messages<T: AsRef<str>>(&self, messages: &[T]) -> Vec<u8> {
+        let Members(members) = serde_json::from_slice(&self.body).expect("`parse` has read an object");
+        let length: usize = messages.iter().map(|message| message.as_ref().len() + 1).sum();
+        let mut body = Vec::with_capacity(self.body.len() + length + 32);
+        body.extend_from_slice(b"{\"messages\":[");
+        for (index, message) in messages.iter().enumerate() {
+            body.extend_from_slice(if index == 0 { b"" } else { b"," });
+            body.extend_from_slice(message.as_ref().as_bytes());
+        }
+        body.push(b']');
+        let known = ["messages", "context", "context_append"];
+        for (name, value) in members.iter().filter(|(name, _)| !known.contains(&name.as_str())) {
+            body.push(b',');
+            serde_json::to_writer(&mut body, name).expect("a string serialises");
+            body.push(b':');
+            body.extend_from_slice(value.get().as_bytes());
+        }
+        body.push(b'}');
+        body
     }
 
     /// Returns the body for an upstream that calls the model by `name`, everything else as it was sent but
@@ -131,6 +174,8 @@ struct Fields<'a> {
     prompt: Option<&'a RawValue>,
     stream: Option<&'a RawValue>,
     stream_options: Option<&'a RawValue>,
+    context: Option<&'a RawValue>,
+    context_append: Option<&'a RawValue>,
 }
 
 impl<'de> Deserialize<'de> for Fields<'de> {
@@ -179,7 +224,22 @@ impl<'a> Fields<'a> {
             ("stream", &mut self.stream),
             ("stream_options", &mut self.stream_options),
         ];
-        fields.into_iter().find(|(name, _)| means(key, name))
+        // These two no upstream reads: in another spelling they are unknown fields, like any other.
+        let own = [("context", &mut self.context), ("context_append", &mut self.context_append)];
+        let own = own.into_iter().find(|(name, _)| key == *name);
+        own.or_else(|| fields.into_iter().find(|(name, _)| means(key, name)))
+    }
+
+    /// The context that the chat names, and whether it is to be appended to.
+    fn context(&self) -> Result<(Option<String>, bool), InvalidAsk> {
+        let context = self.context.map(|raw| value::<Option<String>>(raw, "context", "the id of a context"));
+        let append =
+            self.context_append.map(|raw| value::<Option<bool>>(raw, "context_append", "true or false"));
+        let (context, append) = (context.transpose()?.flatten(), append.transpose()?.flatten());
+        if append == Some(true) && context.is_none() {
+            return Err(missing("context", "`context_append` appends to the context that it names"));
+        }
+        Ok((context, append.unwrap_or(false)))
     }
 }
 
@@ -191,6 +251,33 @@ fn means(key: &str, name: &str) -> bool {
         other => other.to_ascii_lowercase(),
     };
     key.chars().map(folded).eq(name.chars())
+}
+
+/// The members of an object as they stand there.
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
+        }
+        Ok(Members(members))
+    }
 }
 
 struct Key<'a>(Cow<'a, str>);
@@ -212,6 +299,11 @@ fn check_messages(messages: Option<&RawValue>) -> Result<(), InvalidAsk> {
         Some("") => Err(InvalidAsk::Field("`messages` is empty: send the conversation so far".to_owned())),
         Some(_) => Ok(()),
     }
+}
+
+fn is_empty_list(raw: &RawValue) -> bool {
+    let inside = raw.get().strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    inside.is_some_and(|inside| inside.trim_ascii().is_empty())
 }
 
 const INCLUDE_USAGE: &str = "`stream_options.include_usage` must be true or false";

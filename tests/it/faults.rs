@@ -13,6 +13,7 @@ use futures_util::{StreamExt as _, stream};
 use mcpd::clock::Clock;
 use mcpd::config::Config;
 use mcpd::domain::usage::{Bucket, Figures};
+use mcpd::files::{Files, Limits};
 use mcpd::gate::Demand;
 use mcpd::gate::allowance::Allowance;
 use mcpd::http::public::{Access, Handler, PublicRoute};
@@ -28,21 +29,31 @@ use serde_json::{Value, json};
 use crate::harness::{Folder, Request, Stream, TestServer, eventually};
 
 static ROUTES: &[PublicRoute] = &[
-    get("/v1/at-once", |_| panic!("as a handler might")),
-    get("/v1/later", |_| {
-        Box::pin(async {
-            actix_web::rt::task::yield_now().await;
-            panic!("as a handler might")
-        })
-    }),
-    get("/v1/half-way", |_| {
-        let pieces = stream::iter(0..).map(|number| match number {
-            0 => Ok::<_, actix_web::Error>(Bytes::from_static(b"half")),
-            _ => panic!("as a body might"),
-        });
-        Box::pin(async { Ok(HttpResponse::Ok().streaming(pieces)) })
-    }),
-    get("/v1/fine", |_| Box::pin(async { Ok(HttpResponse::Ok().json(json!({"fine": true}))) })),
+    get("/v1/at-once", Handler::Whole(|_| panic!("as a handler might"))),
+    get("/v1/unread", Handler::Streamed(|_| panic!("as a handler might"))),
+    get(
+        "/v1/later",
+        Handler::Whole(|_| {
+            Box::pin(async {
+                actix_web::rt::task::yield_now().await;
+                panic!("as a handler might")
+            })
+        }),
+    ),
+    get(
+        "/v1/half-way",
+        Handler::Whole(|_| {
+            let pieces = stream::iter(0..).map(|number| match number {
+                0 => Ok::<_, actix_web::Error>(Bytes::from_static(b"half")),
+                _ => panic!("as a body might"),
+            });
+            Box::pin(async { Ok(HttpResponse::Ok().streaming(pieces)) })
+        }),
+    ),
+    get(
+        "/v1/fine",
+        Handler::Whole(|_| Box::pin(async { Ok(HttpResponse::Ok().json(json!({"fine": true}))) })),
+    ),
 ];
 
 const fn get(pattern: &'static str, handler: Handler) -> PublicRoute {
@@ -119,6 +130,8 @@ fn a_fault_of_the_background_writer_costs_one_batch_and_none_after_it() {
     let (clock, hand) = Clock::manual();
     let store = Arc::new(Store::open(&path).unwrap());
     let keys = Arc::new(Keys::load(Arc::clone(&store), plans, clock.clone()).unwrap());
+    let limits = Limits { max_bytes: 0, total_bytes: 0 };
+    let files = Files::open(Arc::clone(&store), clock.clone(), limits).unwrap();
     let meter = Arc::new(Meter::new());
     let (change, changed) = channel();
     let (keeper, thread) = Keeper::start(keeper::Rooms {
@@ -126,6 +139,7 @@ fn a_fault_of_the_background_writer_costs_one_batch_and_none_after_it() {
         meter: Arc::clone(&meter),
         changed,
         keys,
+        files,
         clock,
         flush: Duration::from_millis(10),
         retention: Retention([Step::Minute, Step::Hour, Step::Day].map(|step| (step, None))),

@@ -1,0 +1,192 @@
+//! What a chat calls for of what is stored: a context's messages before its own, and the texts of files in place of
+//! the parts that name them.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::contexts;
+use crate::contexts::{Contexts, Expected};
+use crate::domain::context::Message;
+use crate::domain::id::{ContextId, FileId};
+use crate::domain::scope::Scope;
+use crate::files::{CHUNK, Files, FilesError};
+use crate::gate::Refused;
+use crate::http::ApiError;
+use crate::http::block::block;
+use crate::http::exchange::Exchange;
+use crate::http::public::Rooms;
+use crate::upstream::Ask;
+
+/// What a part that names a file has in it.
+const FILE_ID: &[u8] = b"\"file_id\"";
+
+/// What is to be appended to a context once a chat is answered.
+pub(super) struct Append {
+    contexts: Arc<Contexts>,
+    context: ContextId,
+    messages: Vec<Message>,
+}
+
+/// Puts what is stored into a chat that calls for it. Also returns what is to be appended when it is answered.
+pub(super) async fn expand(
+    rooms: &Rooms,
+    exchange: &Exchange,
+    ask: Ask,
+) -> Result<(Ask, Option<Append>), ApiError> {
+    if ask.context.is_none() && memchr::memmem::find(&ask.body, FILE_ID).is_none() {
+        return Ok((ask, None));
+    }
+    let stored = Stored::open(rooms, exchange, &ask)?;
+    let append = match stored.context.filter(|_| ask.context_append) {
+        Some(context) => {
+            let messages = contexts::messages(ask.messages())?;
+            Some(Append { contexts: Arc::clone(&rooms.contexts), context, messages })
+        }
+        None => None,
+    };
+    let shape = ask.shape;
+    let body = block(move || stored.put_into(&ask)).await?;
+    Ok((Ask::parse(shape, body.into())?, append))
+}
+
+impl Append {
+    /// Appends the request's messages and the answer, both or neither.
+    pub(super) async fn append(mut self, answer: Message) -> Result<(), ApiError> {
+        self.messages.push(answer);
+        block(move || self.contexts.append(self.context, &Expected::default(), &self.messages).map(drop))
+            .await
+    }
+}
+
+/// What is stored, as far as the key may read it.
+struct Stored {
+    contexts: Arc<Contexts>,
+    context: Option<ContextId>,
+    files: Result<Arc<Files>, Refused>,
+    /// The longest body, in bytes.
+    most: usize,
+}
+
+impl Stored {
+    /// Fails if the key lacks a scope that is surely needed; whether files are, the messages tell.
+    fn open(rooms: &Rooms, exchange: &Exchange, ask: &Ask) -> Result<Self, ApiError> {
+        let permit = exchange.permit()?;
+        if ask.context.is_some() {
+            permit.check_scope(Scope::ContextsRead)?;
+        }
+        if ask.context_append {
+            permit.check_scope(Scope::ContextsWrite)?;
+        }
+        Ok(Self {
+            contexts: Arc::clone(&rooms.contexts),
+            context: ask.context.as_deref().map(contexts::parse_id).transpose()?,
+            files: permit.check_scope(Scope::FilesRead).map(|()| Arc::clone(&rooms.files)),
+            most: rooms.max_json_bytes,
+        })
+    }
+
+    /// Returns the chat's body with the context's messages before its own, and files' texts in both.
+    fn put_into(&self, ask: &Ask) -> Result<Vec<u8>, ApiError> {
+        let before = match self.context {
+            Some(id) => self.contexts.get(id)?.messages,
+            None => Vec::new(),
+        };
+        let own = ask.messages();
+        let before =
+            before.iter().enumerate().map(|(index, text)| ("context.messages", index, text.as_str()));
+        let own = own.iter().enumerate().map(|(index, text)| ("messages", index, text.get()));
+        let mut messages = Vec::with_capacity(before.len() + own.len());
+        let mut length = ask.body.len();
+        for (list, index, text) in before.chain(own) {
+            let message = self.with_texts(text, &format!("{list}[{index}]"), &mut length)?;
+            if list != "messages" {
+                self.grow(&mut length, text.len())?;
+            }
+            messages.push(message);
+        }
+        Ok(ask.with_messages(&messages))
+    }
+
+    /// Returns a message with the texts of the files that its parts name. `place` is where it stands.
+    fn with_texts<'a>(
+        &self,
+        message: &'a str,
+        place: &str,
+        length: &mut usize,
+    ) -> Result<Cow<'a, str>, ApiError> {
+        if memchr::memmem::find(message.as_bytes(), FILE_ID).is_none() {
+            return Ok(message.into());
+        }
+        let mut expanded = String::new();
+        let mut done = 0;
+        for (index, part) in parts(message).into_iter().enumerate() {
+            let Some(id) = named_file(part) else { continue };
+            let text = self.read(&id, &format!("{place}.content[{index}].file.file_id"), length)?;
+            let start = part.get().as_ptr() as usize - message.as_ptr() as usize;
+            expanded.push_str(&message[done..start]);
+            expanded.push_str(&json!({"type": "text", "text": text}).to_string());
+            done = start + part.get().len();
+        }
+        Ok(if done == 0 { message.into() } else { (expanded + &message[done..]).into() })
+    }
+
+    /// Reads a text file whole; `field` is where it is named.
+    fn read(&self, id: &str, field: &str, length: &mut usize) -> Result<String, ApiError> {
+        let files = self.files.as_ref().map_err(Clone::clone)?;
+        let missing = || ApiError::field(field, format_args!("names no stored file: `{id}`"));
+        let id: FileId = id.parse().map_err(|_| missing())?;
+        let file = files.get(id).map_err(|error| match error {
+            FilesError::NotFound => missing(),
+            error => error.into(),
+        })?;
+        self.grow(length, usize::try_from(file.bytes).unwrap_or(usize::MAX))?;
+        let mut bytes = Vec::with_capacity(usize::try_from(file.bytes).unwrap_or(0));
+        for position in 0..file.bytes.div_ceil(CHUNK as u64) {
+            bytes.extend(files.chunk(id, u32::try_from(position).unwrap_or(u32::MAX))?);
+        }
+        let text = String::from_utf8(bytes).ok().filter(|text| !text.contains('\0'));
+        text.ok_or_else(|| ApiError::field(field, "names a file that is no text in UTF-8"))
+    }
+
+    fn grow(&self, length: &mut usize, by: usize) -> Result<(), ApiError> {
+        *length = length.saturating_add(by);
+        if *length <= self.most {
+            return Ok(());
+        }
+        let most = self.most;
+        let message = format!("The chat would be longer than {most} bytes with what it calls for");
+        Err(ApiError::PayloadTooLarge(message))
+    }
+}
+
+/// The parts of a message's content, if it has any.
+fn parts(message: &str) -> Vec<&RawValue> {
+    #[derive(Deserialize)]
+    struct Peek<'a> {
+        #[serde(borrow, default)]
+        content: Vec<&'a RawValue>,
+    }
+    serde_json::from_str::<Peek<'_>>(message).map(|peek| peek.content).unwrap_or_default()
+}
+
+/// The stored file that a part names; others' files are the upstream's to know.
+fn named_file(part: &RawValue) -> Option<Cow<'_, str>> {
+    #[derive(Deserialize)]
+    struct Part<'a> {
+        #[serde(borrow)]
+        r#type: Cow<'a, str>,
+        #[serde(borrow)]
+        file: Named<'a>,
+    }
+    #[derive(Deserialize)]
+    struct Named<'a> {
+        #[serde(borrow)]
+        file_id: Cow<'a, str>,
+    }
+    let part: Part<'_> = serde_json::from_str(part.get()).ok()?;
+    (part.r#type == "file" && part.file.file_id.starts_with(FileId::PREFIX)).then_some(part.file.file_id)
+}

@@ -1,0 +1,209 @@
+//! Stored files: taken in chunk by chunk, kept whole or not at all, and their space given back.
+//!
+//! A file is there once its row is. Until then its id is among the loose ones, and whatever stops an upload, its
+//! chunks are found by that and cleared away: at once, by the keeper, or at the next start.
+
+mod upload;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ring::rand::SystemRandom;
+
+pub use upload::Upload;
+
+use crate::clock::Clock;
+use crate::domain::file::File;
+use crate::domain::id::{FileId, KeyId, Orders};
+use crate::store::page::Page;
+use crate::store::{self, Store, StoreError};
+
+/// How long each chunk but a file's last is, in bytes.
+pub const CHUNK: usize = 128 * 1024;
+/// As many chunks are cleared away at a time, so that other writers need not wait for long.
+const SLICE: u32 = 16;
+/// What uploads leave free on the disk, in bytes: so much that they can be cleared away, and all else goes on.
+const HEADROOM: u64 = 8 * 1024 * 1024;
+
+/// The files.
+#[derive(Debug)]
+pub struct Files {
+    store: Arc<Store>,
+    clock: Clock,
+    limits: Limits,
+    orders: Orders,
+    random: SystemRandom,
+    /// Bytes in all files and uploads together.
+    used: AtomicU64,
+    /// Uploads that did not end well and deleted files, with the bytes of each: what is to be cleared away.
+    given_up: Mutex<HashMap<FileId, u64>>,
+}
+
+/// How much is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The longest file, in bytes.
+    pub max_bytes: u64,
+    /// The most in all files together, in bytes.
+    pub total_bytes: u64,
+}
+
+/// A file that could not be kept, read or deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum FilesError {
+    /// There is none with the id.
+    #[error("There is no file with this id")]
+    NotFound,
+    /// It is longer than a file may be.
+    #[error("The file is too large: at most {0} bytes are kept (files.max_bytes)")]
+    TooLarge(u64),
+    /// There is no room beside the other files.
+    #[error("The files would be larger than {0} bytes together (files.total_bytes): delete some first")]
+    TooMuch(u64),
+    /// The disk is full, or nearly.
+    #[error("no more than {HEADROOM} bytes are free on the disk of store.path: make room there")]
+    DiskFull,
+    /// The system has no randomness to give.
+    #[error("no randomness")]
+    Randomness,
+    /// The database could not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<rusqlite::Error> for FilesError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl Files {
+    /// Returns the files in a store. Clears away what uploads left there that an earlier process did not end.
+    pub fn open(store: Arc<Store>, clock: Clock, limits: Limits) -> Result<Arc<Self>, StoreError> {
+        let files = Self {
+            used: AtomicU64::new(store.read(store::files::total_bytes)?),
+            store,
+            clock,
+            limits,
+            orders: Orders::default(),
+            random: SystemRandom::new(),
+            given_up: Mutex::default(),
+        };
+        let loose = files.store.read(store::files::loose)?;
+        for id in &loose {
+            while !files.clear_slice(*id)? {}
+        }
+        if !loose.is_empty() {
+            tracing::info!(
+                "cleared away {} files that were not complete or not wanted any more",
+                loose.len()
+            );
+        }
+        Ok(Arc::new(files))
+    }
+
+    /// Returns how much is kept.
+    pub const fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Begins to take a file in for a key.
+    pub fn begin(self: &Arc<Self>, by: KeyId) -> Result<Upload, FilesError> {
+        let now = self.clock.now().wall;
+        let id = FileId::new(self.orders.next(now), &self.random).map_err(|_| FilesError::Randomness)?;
+        Ok(Upload::new(Arc::clone(self), id, by))
+    }
+
+    /// Returns a file.
+    pub fn get(&self, id: FileId) -> Result<File, FilesError> {
+        self.store.read(|connection| store::files::find(connection, id))?.ok_or(FilesError::NotFound)
+    }
+
+    /// Returns the chunk of a file, counted from 0.
+    pub fn chunk(&self, id: FileId, position: u32) -> Result<Vec<u8>, FilesError> {
+        let chunk = self.store.read(|connection| store::files::chunk(connection, id, position))?;
+        chunk.ok_or(FilesError::NotFound)
+    }
+
+    /// Lists files, all or those of one purpose.
+    pub fn list(&self, page: &Page<FileId>, purpose: Option<&str>) -> Result<Vec<File>, FilesError> {
+        Ok(self.store.read(|connection| store::files::list(connection, page, purpose))?)
+    }
+
+    /// Deletes a file and gives its space back. Once this returns it stays deleted, whatever happens.
+    pub fn delete(&self, id: FileId) -> Result<(), FilesError> {
+        let bytes = self.store.write(|transaction| {
+            let file = store::files::find(transaction, id)?.ok_or(FilesError::NotFound)?;
+            store::files::delete(transaction, id)?;
+            store::files::loosen(transaction, id)?;
+            Ok::<_, FilesError>(file.bytes)
+        })?;
+        // It is deleted already: what cannot be cleared away now is left to the keeper.
+        self.given_up().insert(id, bytes);
+        if let Err(error) = self.clear_given_up() {
+            tracing::warn!("a deleted file's space is not free yet: {error}");
+        }
+        Ok(())
+    }
+
+    /// Clears away uploads that were given up and files that were deleted, and gives their space back.
+    pub fn clear_given_up(&self) -> Result<(), StoreError> {
+        while !self.clear_next()? {}
+        Ok(())
+    }
+
+    /// Tells whether there is nothing to clear away.
+    pub fn is_clear(&self) -> bool {
+        self.given_up().is_empty()
+    }
+
+    /// Clears away a slice of what is to be; tells whether it was the last.
+    pub fn clear_next(&self) -> Result<bool, StoreError> {
+        let next = self.given_up().keys().next().copied();
+        let Some(id) = next else { return Ok(true) };
+        if !self.clear_slice(id)? {
+            return Ok(false);
+        }
+        if let Some(bytes) = self.given_up().remove(&id) {
+            self.used.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        Ok(self.is_clear())
+    }
+
+    /// Clears away a slice of chunks that belong to no file, and gives their space back; tells whether they were
+    /// the last.
+    fn clear_slice(&self, id: FileId) -> Result<bool, StoreError> {
+        let was_last = self.store.write_part(|transaction| {
+            let was_last = store::files::delete_chunks(transaction, id, SLICE)? < SLICE as usize;
+            if was_last {
+                store::files::settle(transaction, id)?;
+            }
+            Ok(was_last)
+        })?;
+        self.store.give_back()?;
+        if was_last {
+            self.store.cut()?;
+        }
+        Ok(was_last)
+    }
+
+    /// Takes room for that many bytes more.
+    fn reserve(&self, bytes: u64) -> Result<(), FilesError> {
+        let total = self.limits.total_bytes;
+        let more = |used: u64| used.checked_add(bytes).filter(|used| *used <= total);
+        self.used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .map_err(|_| FilesError::TooMuch(total))?;
+        if self.store.room().is_ok_and(|room| room < HEADROOM + bytes) {
+            self.used.fetch_sub(bytes, Ordering::Relaxed);
+            return Err(FilesError::DiskFull);
+        }
+        Ok(())
+    }
+
+    fn given_up(&self) -> MutexGuard<'_, HashMap<FileId, u64>> {
+        // A plain map: a panic elsewhere leaves it whole.
+        self.given_up.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

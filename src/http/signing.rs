@@ -1,0 +1,61 @@
+//! Signed requests: the headers read, the body checked against them, the signature accepted once.
+
+use actix_web::http::header::{HeaderMap, HeaderValue};
+
+use super::ApiError;
+use super::exchange::Exchange;
+use super::public::{Rooms, Signing};
+use crate::domain::signature::{Signature, SignatureError, Verifier};
+use crate::domain::token::Token;
+use crate::gate::{Refusal, replay};
+
+/// Begins to check a request that was let through: returns what to check its body with, if it is signed. Fails if
+/// it had to be.
+pub fn begin(
+    rooms: &Rooms,
+    exchange: &Exchange,
+    headers: &HeaderMap,
+    bearer: Option<&[u8]>,
+) -> Result<Option<Verifier>, ApiError> {
+    let Signing { required, max_skew } = rooms.signing;
+    let permit = exchange.permit()?;
+    let invalid = |error| permit.refuse(Refusal::InvalidSignature(error));
+    let Some(signature) = signature(headers).map_err(invalid)? else {
+        let required = required || permit.entry.key.settings.require_signature;
+        return if required { Err(permit.refuse(Refusal::MissingSignature).into()) } else { Ok(None) };
+    };
+    signature.check_age(rooms.clock.now().wall, max_skew).map_err(invalid)?;
+    let token = bearer.and_then(|bearer| Token::parse(bearer).ok()).expect("the gate has read it");
+    Ok(Some(signature.verifier(&token)))
+}
+
+/// Accepts the signature of a body that was read to its end, for the first and only time, and writes that down.
+pub async fn accept(rooms: &Rooms, exchange: &Exchange, verifier: Verifier) -> Result<(), ApiError> {
+    let max_skew = rooms.signing.max_skew;
+    let now = rooms.clock.now();
+    let (entry, seal) = {
+        let permit = exchange.permit()?;
+        let invalid = |error| permit.refuse(Refusal::InvalidSignature(error));
+        let seal = verifier.finish().map_err(invalid)?;
+        permit.accept_seal(seal, now, max_skew)?;
+        (permit.entry.clone(), seal)
+    };
+    let expires_at = now.wall.after(replay::memory(max_skew));
+    if rooms.keeper.keep_seal(entry.key.id, seal, expires_at).await {
+        return Ok(());
+    }
+    entry.seals().forget(&seal);
+    Err(ApiError::StorageUnavailable)
+}
+
+fn signature(headers: &HeaderMap) -> Result<Option<Signature>, SignatureError> {
+    let one = |name: &'static str| {
+        let mut values = headers.get_all(name).map(HeaderValue::as_bytes);
+        let value = values.next();
+        if values.next().is_some() {
+            return Err(SignatureError::Malformed("each of the X-MCP headers may be sent once"));
+        }
+        Ok(value)
+    };
+    Signature::parse(one("x-mcp-timestamp")?, one("x-mcp-nonce")?, one("x-mcp-signature")?)
+}
