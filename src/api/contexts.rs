@@ -196,8 +196,10 @@ fn expected(call: &Call) -> Result<Expected, ApiError> {
         IfMatch::Any => Ok(Expected(None)),
         IfMatch::Items(tags) if tags.is_empty() => Err(wrong()),
         IfMatch::Items(tags) => {
+            // Tags are compared letter by letter: `"03"` is not `"3"`.
+            let revision = |tag: &str| tag.parse().ok().filter(|number: &u64| number.to_string() == tag);
             let strong = tags.iter().filter(|tag| !tag.weak);
-            Ok(Expected(Some(strong.filter_map(|tag| tag.tag().parse().ok()).collect())))
+            Ok(Expected(Some(strong.filter_map(|tag| revision(tag.tag())).collect())))
         }
     }
 }
