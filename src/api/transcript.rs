@@ -136,7 +136,7 @@ impl Transcript {
 
 /// A model's words are not the client's to mend: a key in them is blanked out.
 fn message(json: &str) -> Option<Message> {
-    let clean = token::redact(json);
+    let clean = token::redact_json(json);
     let raw: &RawValue = serde_json::from_str(&clean).ok()?;
     Message::parse(raw).ok()
 }

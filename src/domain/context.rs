@@ -68,7 +68,7 @@ impl Message {
         if !matches!(first, None | Some(b'"' | b'[' | b'n')) {
             return invalid(".content", "must be a string, a list of parts or null");
         }
-        if token::is_within(text) {
+        if token::is_within_json(text) {
             return invalid("", "holds an API key, which is never stored: take it out");
         }
         Ok(Self(text.into()))
@@ -123,6 +123,9 @@ mod tests {
             (r#"{"role": "user", "content": 3}"#, Some(".content")),
             (r#"{"role": "user", "content": {"text": "Hi"}}"#, Some(".content")),
             (r#"{"role": "user", "content": "mcp_sk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg38"}"#, Some("")),
+            (r#"{"role": "user", "content": "mcp\u005fsk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg38"}"#, Some("")),
+            (r#"{"role": "user", "x": 1, "mcp_sk_\u0041BCDEFGHIJKLMNOPQRSTUVWXYZ39Fg38": 2}"#, Some("")),
+            (r#"{"role": "user", "content": "mcp\\u005fsk_\u0041BC \u00e9"}"#, None),
             ("[]", Some("")),
             ("\"Hi\"", Some("")),
         ];

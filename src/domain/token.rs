@@ -121,6 +121,48 @@ pub fn is_within(text: &str) -> bool {
     secrets(text).next().is_some()
 }
 
+/// Does as [`redact`] in JSON, where letters may be escaped. What holds no token stays as it is written.
+pub fn redact_json(json: &str) -> Cow<'_, str> {
+    match redact(&unescape(json)) {
+        Cow::Borrowed(_) => Cow::Borrowed(json),
+        Cow::Owned(redacted) => Cow::Owned(redacted),
+    }
+}
+
+/// Tells whether a token stands anywhere in the JSON: what [`redact_json`] blanks out.
+pub fn is_within_json(json: &str) -> bool {
+    is_within(&unescape(json))
+}
+
+/// Returns the JSON with every letter that a token may have written plainly.
+fn unescape(json: &str) -> Cow<'_, str> {
+    if !json.contains("\\u00") {
+        return Cow::Borrowed(json);
+    }
+    let mut plain = String::with_capacity(json.len());
+    let mut rest = json;
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        plain.push_str(before);
+        let byte =
+            escape.strip_prefix("\\u00").and_then(|digits| u8::from_str_radix(digits.get(..2)?, 16).ok());
+        let length = match byte.filter(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') {
+            Some(byte) => {
+                plain.push(byte.into());
+                "\\u0000".len()
+            }
+            None => {
+                let length = 1 + escape[1..].chars().next().map_or(0, char::len_utf8);
+                plain.push_str(&escape[..length]);
+                length
+            }
+        };
+        rest = &escape[length..];
+    }
+    plain.push_str(rest);
+    Cow::Owned(plain)
+}
+
 /// Returns where what follows a prefix gives a token away.
 fn secrets(text: &str) -> impl Iterator<Item = Range<usize>> {
     text.match_indices(PREFIX).filter_map(|(at, _)| {
@@ -216,7 +258,46 @@ mod tests {
         assert!(matches!(redact(&hint), Cow::Borrowed(_)));
     }
 
+    #[test]
+    fn a_token_in_json_is_found_however_its_letters_are_written() {
+        let cases = [
+            (r#""mcp_sk_ABCDEFGHIJKL""#, r#""mcp_sk_…""#),
+            (r#""caf\u00e9 mcp\u005Fsk_\u0041BCDEFGHIJKL\n""#, r#""caf\u00e9 mcp_sk_…\n""#),
+            (r#"{"\\\u006d\u0063\u0070\u005f\u0073k_ABCDEFGHIJKL":1.50}"#, r#"{"\\mcp_sk_…":1.50}"#),
+            (r#""\u005f mcp_sk_ABC""#, r#""\u005f mcp_sk_ABC""#),
+            // A backslash that is escaped escapes nothing.
+            (r#""mcp\\u005fsk_ABCDEFGHIJKL""#, r#""mcp\\u005fsk_ABCDEFGHIJKL""#),
+        ];
+        for (json, redacted) in cases {
+            assert_eq!(redact_json(json), redacted);
+            assert_eq!(is_within_json(json), json != redacted, "{json}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn no_text_makes_the_search_in_json_panic(text in "(\\PC|\\\\|\\\\u00|\\\\u005f){0,40}") {
+            let _ = redact_json(&text);
+        }
+
+        #[test]
+        fn no_escape_hides_a_token(before in "\\PC*", after in "[^0-9A-Za-z]*", escaped in any::<u64>()) {
+            let json = |text: &str| serde_json::Value::from(text).to_string();
+            let letters = EXAMPLE.bytes().enumerate();
+            let written: String = letters
+                .map(|(at, letter)| match escaped >> at & 1 {
+                    0 => char::from(letter).to_string(),
+                    _ => format!("\\u{letter:04x}"),
+                })
+                .collect();
+            let (before, after) = (json(&before), json(&after));
+            let text = format!("{}{written}{}", &before[..before.len() - 1], &after[1..]);
+            prop_assert!(is_within_json(&text));
+            let told: String = serde_json::from_str(&redact_json(&text)).unwrap();
+            let said: String = serde_json::from_str(&text).unwrap();
+            prop_assert_eq!(redact(&said), told);
+        }
+
         #[test]
         fn a_new_token_reads_back(_ in 0..32_u8) {
             let token = Token::random(&ring::rand::SystemRandom::new()).unwrap();
