@@ -19,7 +19,7 @@ use crate::http::ApiError;
 use crate::http::block::block;
 use crate::http::exchange::Exchange;
 use crate::http::public::Rooms;
-use crate::upstream::Ask;
+use crate::upstream::{Ask, Shape};
 
 /// What a part that names a file has in it.
 const FILE_ID: &[u8] = b"\"file_id\"";
@@ -37,7 +37,8 @@ pub(super) async fn expand(
     exchange: &Exchange,
     ask: Ask,
 ) -> Result<(Ask, Option<Append>), ApiError> {
-    if ask.context.is_none() && memchr::memmem::find(&ask.body, FILE_ID).is_none() {
+    let calls = ask.own_fields > 0 || memchr::memmem::find(&ask.body, FILE_ID).is_some();
+    if ask.shape != Shape::Chat || !calls {
         return Ok((ask, None));
     }
     let stored = Stored::open(rooms, exchange, &ask)?;
@@ -48,9 +49,11 @@ pub(super) async fn expand(
         }
         None => None,
     };
-    let shape = ask.shape;
-    let body = block(move || stored.put_into(&ask)).await?;
-    Ok((Ask::parse(shape, body.into())?, append))
+    let (ask, body) = block(move || stored.put_into(&ask).map(|body| (ask, body))).await?;
+    match body {
+        Some(body) => Ok((Ask::parse(ask.shape, body.into())?, append)),
+        None => Ok((ask, append)),
+    }
 }
 
 impl Append {
@@ -89,8 +92,9 @@ impl Stored {
         })
     }
 
-    /// Returns the chat's body with the context's messages before its own, and files' texts in both.
-    fn put_into(&self, ask: &Ask) -> Result<Vec<u8>, ApiError> {
+    /// Returns the chat's body with the context's messages before its own, and files' texts in both; none if it
+    /// is to go out as it came.
+    fn put_into(&self, ask: &Ask) -> Result<Option<Vec<u8>>, ApiError> {
         let before = match self.context {
             Some(id) => self.contexts.get(id)?.messages,
             None => Vec::new(),
@@ -108,7 +112,8 @@ impl Stored {
             }
             messages.push(message);
         }
-        Ok(ask.with_messages(&messages))
+        let is_changed = ask.own_fields > 0 || messages.iter().any(|text| matches!(text, Cow::Owned(_)));
+        Ok(is_changed.then(|| ask.with_messages(&messages)))
     }
 
     /// Returns a message with the texts of the files that its parts name. `place` is where it stands.

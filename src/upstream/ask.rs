@@ -37,6 +37,8 @@ pub struct Ask {
     pub context: Option<String>,
     /// Whether the messages and the answer are to be appended to it.
     pub context_append: bool,
+    /// How many of these two fields are there, be it without effect: no upstream knows them.
+    pub own_fields: usize,
     /// The body as it was sent.
     pub body: Bytes,
     model_at: Range<usize>,
@@ -68,9 +70,10 @@ impl Ask {
         if name.is_empty() {
             return Err(InvalidAsk::Field("`model` is empty: name one of GET /v1/models".to_owned()));
         }
-        let (mut context, mut context_append) = (None, false);
+        let (mut context, mut context_append, mut own_fields) = (None, false, 0);
         if shape == Shape::Chat {
             (context, context_append) = fields.context()?;
+            own_fields = [fields.context, fields.context_append].into_iter().flatten().count();
         }
         match shape {
             Shape::Chat if context.is_some() && fields.messages.is_none_or(is_empty_list) => {}
@@ -102,6 +105,7 @@ impl Ask {
             include_usage,
             context,
             context_append,
+            own_fields,
             model_at,
             stream_options,
             body,
@@ -423,7 +427,81 @@ mod tests {
         }
     }
 
+    /// Values in JSON, as somebody may write them.
+    fn written() -> impl Strategy<Value = String> {
+        const PLAIN: &[&str] =
+            &["null", "1.50", "-0", "1e3", "12345678901234567890123", r#""caf\u00e9 \/""#, "[ ]", "{\t}"];
+        let leaf = prop_oneof![
+            proptest::sample::select(PLAIN).prop_map(ToOwned::to_owned),
+            "\\PC{0,8}".prop_map(|text| Value::from(text).to_string()),
+        ];
+        leaf.prop_recursive(3, 12, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4)
+                    .prop_map(|items| format!("[{} ]", items.join(" ,"))),
+                ("[a-z]{1,8}", inner).prop_map(|(name, value)| format!("{{ \"{name}\" :{value}}}")),
+            ]
+        })
+    }
+
+    /// A chat's members in some order, and its own messages.
+    fn members() -> impl Strategy<Value = (Vec<(String, String)>, Vec<String>)> {
+        let known = ["model", "messages", "prompt", "stream", "stream_options", "context", "context_append"];
+        let name = "[a-zé \"\\\\]{1,8}".prop_filter("known", move |name| !known.contains(&name.as_str()));
+        let others = proptest::collection::vec((name, written()), 0..5);
+        let own = proptest::collection::vec(written(), 1..4);
+        let context = proptest::sample::select(&["", "null", r#""ctx_1""#][..]);
+        let append = proptest::sample::select(&["", "null", "false"][..]);
+        (others, own, context, append).prop_flat_map(|(others, own, context, append)| {
+            let messages = format!("[{} ]", own.join(", "));
+            let known = [
+                ("model", "\"m\""),
+                ("messages", &messages),
+                ("context", context),
+                ("context_append", append),
+            ];
+            let known = known.into_iter().filter(|(_, value)| !value.is_empty());
+            let known = known.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            (Just(others.into_iter().chain(known).collect::<Vec<_>>()).prop_shuffle(), Just(own))
+        })
+    }
+
+    fn object<'a>(members: impl IntoIterator<Item = &'a (String, String)>, colon: &str) -> String {
+        let members = members.into_iter();
+        let members = members.map(|(name, value)| format!("{}{colon}{value}", Value::from(name.as_str())));
+        format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+    }
+
     proptest! {
+        #[test]
+        fn other_messages_leave_valid_json_that_says_the_same(
+            (members, own) in members(), stored in proptest::collection::vec(written(), 0..4), colon in " ?:[ \t\n]?",
+        ) {
+            let body = object(&members, &colon);
+            let ask = chat(&body).unwrap();
+            let messages: Vec<&str> = ask.messages().into_iter().map(RawValue::get).collect();
+            prop_assert_eq!(&messages, &own);
+            let all: Vec<String> = stored.into_iter().chain(own).collect();
+            let put = String::from_utf8(ask.with_messages(&all)).unwrap();
+
+            // What is left stands in its order and to the letter.
+            let mut expected = vec![("messages".to_owned(), format!("[{}]", all.join(",")))];
+            let gone = ["messages", "context", "context_append"];
+            expected.extend(members.into_iter().filter(|(name, _)| !gone.contains(&name.as_str())));
+            prop_assert_eq!(&put, &object(&expected, ":"));
+            let Members(read) = serde_json::from_str(&put).unwrap();
+            let read: Vec<_> = read.into_iter().map(|(name, value)| (name, value.get().to_owned())).collect();
+            prop_assert_eq!(read, expected);
+            let value: Value = serde_json::from_str(&put).unwrap();
+            let mut said: Value = serde_json::from_str(&body).unwrap();
+            said["messages"] = all.iter().map(|text| serde_json::from_str::<Value>(text).unwrap()).collect();
+            let said: Map<String, Value> = std::mem::take(said.as_object_mut().unwrap())
+                .into_iter()
+                .filter(|(name, _)| !gone[1..].contains(&name.as_str()))
+                .collect();
+            prop_assert_eq!(value, Value::from(said));
+        }
+
         #[test]
         fn edits_leave_valid_json_that_says_the_same(
             model in "\\PC{1,20}", name in "\\PC{1,20}", extra in "[a-z]{1,8}", text in "\\PC*",
