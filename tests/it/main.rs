@@ -11,6 +11,7 @@ mod addresses;
 mod admin;
 mod anthropic_upstream;
 mod churn;
+mod contexts;
 mod daemon;
 mod deleted_keys;
 mod errors;

@@ -185,6 +185,10 @@ fn misplaced(key: &str) -> Vec<Request> {
         format!("/v1/models/x-{key}-x/{key}"),
         format!("/v1/models/{escaped}"),
         format!("/v1/models/{all_escaped}"),
+        format!("/v1/contexts/{key}"),
+        format!("/v1/contexts/{all_escaped}"),
+        format!("/v1/contexts?after={key}"),
+        format!("/v1/files/{key}/content"),
         format!("/v1/key?api_key={key}"),
         format!("/v1/key?{key}"),
         format!("/v1/key?x={escaped}"),
@@ -260,11 +264,35 @@ fn misplaced(key: &str) -> Vec<Request> {
         requests.push(post("/v1/chat/completions", body.clone()));
         requests.push(post("/v1/completions", body));
     }
+    requests.extend(misplaced_in_contexts(key));
     for model in MODELS.iter().chain(&CLAUDE_MODELS).filter(|model| **model != "ok") {
         let mut body = json!({"model": model, "messages": [{"role": "user", "content": key}], "user": key});
         requests.push(post("/v1/chat/completions", body.to_string()));
         body["stream"] = true.into();
         requests.push(post("/v1/chat/completions", body.to_string()));
+    }
+    requests
+}
+
+/// Requests to store a key in a conversation.
+fn misplaced_in_contexts(key: &str) -> Vec<Request> {
+    let mut requests = Vec::new();
+    let message = json!({"role": "user", "content": key});
+    let hidden = json!({"messages": [message]}).to_string().replace("sk_", "sk\\u005f");
+    for body in [
+        json!({"name": key}).to_string(),
+        json!({"metadata": {key: key}}).to_string(),
+        json!({"messages": [{"role": key}]}).to_string(),
+        json!({"messages": key}).to_string(),
+        json!({"messages": [message], "name": format!("the key {key}")}).to_string(),
+        json!({"messages": [{"role": "user", "content": "Hi", key: [key]}]}).to_string(),
+        json!({"model": "ok", "context": key, "messages": [message]}).to_string(),
+        json!({"model": "ok", "context": "ctx_1", "context_append": key, "messages": [message]}).to_string(),
+        hidden,
+    ] {
+        requests.push(post("/v1/contexts", body.clone()).header("If-Match", key));
+        requests.push(post("/v1/contexts/ctx_1/messages", body.clone()).header("If-Match", key));
+        requests.push(post("/v1/chat/completions", body));
     }
     requests
 }
