@@ -4,16 +4,18 @@
 use std::sync::Arc;
 
 use ring::rand::SystemRandom;
-use rusqlite::Transaction;
+use rusqlite::{Connection, Transaction};
 
 use crate::clock::Clock;
 use crate::domain::context::{Context, Message, bytes};
 use crate::domain::id::{ContextId, KeyId, Orders};
 use crate::domain::key::Name;
 use crate::domain::metadata::Metadata;
-use crate::store::page::Page;
+use crate::store::page::Rows;
 use crate::store::{self, Store, StoreError};
 
+/// The most messages of a context: each is a row, and nobody else writes while they are.
+const MOST_MESSAGES: u64 = 10_000;
 /// As much of messages as is put on one page of a list, in bytes; one context is always there.
 const PAGE_BYTES: u64 = 8 * 1024 * 1024;
 
@@ -64,6 +66,9 @@ pub enum ContextsError {
     /// Its messages would be too long.
     #[error("The context's messages would be longer than {0} bytes together: start another context")]
     TooLong(u64),
+    /// It would have too many of them.
+    #[error("The context would have more than {MOST_MESSAGES} messages: start another context")]
+    TooMany,
     /// The system has no randomness to give.
     #[error("no randomness")]
     Randomness,
@@ -90,17 +95,18 @@ impl Contexts {
         let id =
             ContextId::new(self.orders.next(now), &self.random).map_err(|_| ContextsError::Randomness)?;
         let messages = wanted.messages.unwrap_or_default();
-        let context = Context {
+        let mut context = Context {
             id,
             name: wanted.name.flatten(),
             metadata: wanted.metadata.unwrap_or_default(),
             revision: 1,
-            length: messages.len() as u64,
-            bytes: self.check_length(bytes(&messages))?,
+            length: 0,
+            bytes: 0,
             created_by: by,
             created_at: now,
             updated_at: now,
         };
+        self.grow(&mut context, &messages)?;
         self.store.write(|transaction| {
             store::contexts::insert(transaction, &context)?;
             store::contexts::append(transaction, id, 0, &messages)?;
@@ -122,8 +128,8 @@ impl Contexts {
 
     /// Lists contexts with their messages, fewer than asked for where those are long, and tells whether more
     /// follow.
-    pub fn list(&self, page: Page<ContextId>) -> Result<(Vec<Conversation>, bool), ContextsError> {
-        let page = Page { limit: page.limit + 1, ..page };
+    pub fn list(&self, page: Rows<ContextId>) -> Result<(Vec<Conversation>, bool), ContextsError> {
+        let page = Rows { limit: page.limit + 1, ..page };
         let listed = self.store.read(|connection| {
             let transaction = connection.unchecked_transaction()?;
             let contexts = store::contexts::list(&transaction, &page)?;
@@ -150,7 +156,7 @@ impl Contexts {
         expected: &Expected,
         change: Change,
     ) -> Result<Conversation, ContextsError> {
-        self.write(id, expected, |transaction, context| {
+        let changed = |transaction: &Transaction<'_>, context: &mut Context| {
             let Change { name, metadata, messages } = change;
             if name.is_none() && metadata.is_none() && messages.is_none() {
                 return Ok(false);
@@ -158,13 +164,14 @@ impl Contexts {
             context.name = name.unwrap_or_else(|| context.name.take());
             context.metadata = metadata.unwrap_or_else(|| std::mem::take(&mut context.metadata));
             if let Some(messages) = messages {
-                context.length = messages.len() as u64;
-                context.bytes = self.check_length(bytes(&messages))?;
+                (context.length, context.bytes) = (0, 0);
+                self.grow(context, &messages)?;
                 store::contexts::clear(transaction, id)?;
                 store::contexts::append(transaction, id, 0, &messages)?;
             }
             Ok(true)
-        })
+        };
+        self.write(id, expected, changed, with_messages)
     }
 
     /// Appends messages to a context, all of them or none.
@@ -174,12 +181,19 @@ impl Contexts {
         expected: &Expected,
         messages: &[Message],
     ) -> Result<Conversation, ContextsError> {
-        self.write(id, expected, |transaction, context| {
-            context.bytes = self.check_length(context.bytes + bytes(messages))?;
-            store::contexts::append(transaction, id, context.length, messages)?;
-            context.length += messages.len() as u64;
-            Ok(true)
-        })
+        self.write(
+            id,
+            expected,
+            |transaction, context| self.push(transaction, context, messages),
+            with_messages,
+        )
+    }
+
+    /// Does as [`Self::append`] for somebody who needs not see the context.
+    pub fn append_unseen(&self, id: ContextId, messages: &[Message]) -> Result<(), ContextsError> {
+        let push =
+            |transaction: &Transaction<'_>, context: &mut Context| self.push(transaction, context, messages);
+        self.write(id, &Expected::default(), push, |_, _| Ok(()))
     }
 
     /// Deletes a context with its messages.
@@ -192,13 +206,19 @@ impl Contexts {
         })
     }
 
-    /// Changes a context that has an expected revision; `with` tells whether it did.
-    fn write(
+    /// Returns how long the messages of a context may be together, in bytes.
+    pub const fn most_bytes(&self) -> u64 {
+        self.most_bytes
+    }
+
+    /// Changes a context that has an expected revision; `with` tells whether it did. Returns what `then` makes of it.
+    fn write<T>(
         &self,
         id: ContextId,
         expected: &Expected,
         with: impl FnOnce(&Transaction<'_>, &mut Context) -> Result<bool, ContextsError>,
-    ) -> Result<Conversation, ContextsError> {
+        then: impl FnOnce(&Connection, Context) -> rusqlite::Result<T>,
+    ) -> Result<T, ContextsError> {
         let now = self.clock.now().wall;
         self.store.write(|transaction| {
             let mut context = store::contexts::find(transaction, id)?.ok_or(ContextsError::NotFound)?;
@@ -208,12 +228,33 @@ impl Contexts {
                 context.updated_at = now;
                 store::contexts::update(transaction, &context)?;
             }
-            Ok(with_messages(transaction, context)?)
+            Ok(then(transaction, context)?)
         })
     }
 
-    fn check_length(&self, bytes: u64) -> Result<u64, ContextsError> {
-        if bytes > self.most_bytes { Err(ContextsError::TooLong(self.most_bytes)) } else { Ok(bytes) }
+    fn push(
+        &self,
+        transaction: &Transaction<'_>,
+        context: &mut Context,
+        messages: &[Message],
+    ) -> Result<bool, ContextsError> {
+        let position = context.length;
+        self.grow(context, messages)?;
+        store::contexts::append(transaction, context.id, position, messages)?;
+        Ok(true)
+    }
+
+    /// Counts messages in; fails if they are too many or too long.
+    fn grow(&self, context: &mut Context, messages: &[Message]) -> Result<(), ContextsError> {
+        context.length += messages.len() as u64;
+        context.bytes += bytes(messages);
+        if context.length > MOST_MESSAGES {
+            return Err(ContextsError::TooMany);
+        }
+        if context.bytes > self.most_bytes {
+            return Err(ContextsError::TooLong(self.most_bytes));
+        }
+        Ok(())
     }
 }
 
@@ -228,7 +269,7 @@ impl Expected {
     }
 }
 
-fn with_messages(connection: &rusqlite::Connection, context: Context) -> rusqlite::Result<Conversation> {
+fn with_messages(connection: &Connection, context: Context) -> rusqlite::Result<Conversation> {
     let messages = store::contexts::messages(connection, context.id)?;
     Ok(Conversation { context, messages })
 }

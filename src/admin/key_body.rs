@@ -12,7 +12,7 @@ use crate::domain::network::Networks;
 use crate::domain::plan::Plans;
 use crate::domain::scope::Scopes;
 use crate::domain::time::{Timestamp, parse_duration};
-use crate::http::ApiError;
+use crate::http::{ApiError, json};
 
 /// The settings of a key to make or change. What is left out stays as it is; `null` takes a limit, an
 /// expiry, a list or the metadata away.
@@ -26,21 +26,21 @@ pub(super) struct KeyBody {
     scopes: Option<Vec<String>>,
     #[serde(deserialize_with = "not_null")]
     plan: Option<String>,
-    #[serde(deserialize_with = "given")]
+    #[serde(deserialize_with = "json::given")]
     requests_per_minute: Option<Option<u32>>,
-    #[serde(deserialize_with = "given")]
+    #[serde(deserialize_with = "json::given")]
     max_concurrent: Option<Option<u32>>,
     /// RFC 3339.
-    #[serde(deserialize_with = "given")]
+    #[serde(deserialize_with = "json::given")]
     expires_at: Option<Option<String>>,
     /// A length of time from now: `90d`, `24h`.
     #[serde(deserialize_with = "not_null")]
     expires_in: Option<String>,
-    #[serde(deserialize_with = "given")]
+    #[serde(deserialize_with = "json::given")]
     allowed_ips: Option<Option<Vec<String>>>,
-    #[serde(deserialize_with = "given")]
+    #[serde(deserialize_with = "json::given")]
     allowed_models: Option<Option<Vec<String>>>,
-    #[serde(deserialize_with = "given")]
+    #[serde(deserialize_with = "json::given")]
     metadata: Option<Option<BTreeMap<String, String>>>,
     #[serde(deserialize_with = "not_null")]
     require_signature: Option<bool>,
@@ -52,13 +52,6 @@ pub(super) struct KeyBody {
 /// Takes no `null` for a field that cannot be taken away.
 fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
-}
-
-/// Tells `null` from a field that is not there.
-fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
 }
 
 impl KeyBody {

@@ -46,6 +46,9 @@ async fn complete(call: Call, shape: Shape) -> Result<HttpResponse, ApiError> {
                 }
             }
             if let Some(append) = append {
+                if exchange.is_over() {
+                    return Err(ApiError::key_ended());
+                }
                 append.append(transcript::of_answer(&whole.body)?).await?;
             }
             Ok(response.content_type("application/json").body(whole.body))

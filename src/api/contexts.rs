@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{ETAG, Header as _, IF_MATCH, IfMatch};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::page;
+use super::{Gone, page};
 use crate::contexts::{Change, Contexts, ContextsError, Conversation, Expected};
 use crate::domain::context::Message;
 use crate::domain::id::ContextId;
@@ -27,7 +27,7 @@ const LIST: Limits = Limits { usual: 20, most: 100 };
 #[schemars(rename = "ContextBody")]
 pub(super) struct Body {
     /// What people call it; null takes the name away.
-    #[serde(deserialize_with = "given")]
+    #[serde(deserialize_with = "json::given")]
     #[schemars(with = "Option<String>")]
     name: Option<Option<String>>,
     /// All of its messages, each as a chat takes it.
@@ -72,24 +72,6 @@ pub(super) struct View {
     created_by: String,
     created_at: i64,
     updated_at: i64,
-}
-
-/// What became of something that was deleted.
-#[derive(Serialize, schemars::JsonSchema)]
-#[schemars(rename = "Deleted")]
-pub(super) struct Gone {
-    pub(super) id: String,
-    /// What it was.
-    pub(super) object: &'static str,
-    /// Always true.
-    pub(super) deleted: bool,
-}
-
-/// Tells `null` from a field that is not there.
-fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
 }
 
 /// Stores a conversation.

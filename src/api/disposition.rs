@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use actix_web::http::header::HeaderValue;
 
 use crate::domain::file::Filename;
+use crate::http::path;
 
 /// Returns the filename in the header of a form's part, to the letter as the client's file is called; `None` if the
 /// part is no file. Fails, saying why, if it cannot be read.
@@ -96,8 +97,7 @@ fn unescape(text: &str) -> String {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('%') {
         plain.push_str(before);
-        let byte = after.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        rest = match byte {
+        rest = match path::escaped_byte(after.as_bytes()) {
             Some(byte @ (b'"' | 0..=0x1f)) => {
                 plain.push(char::from(byte));
                 &after[2..]
@@ -118,22 +118,7 @@ fn extended(value: &str) -> Result<String, &'static str> {
     if !charset.eq_ignore_ascii_case("utf-8") {
         return Err(NOT_UTF8);
     }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let escaped = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
-        match escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) if *first == b'%' => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            _ => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8(bytes).map_err(|_| NOT_UTF8)
+    String::from_utf8(path::decode_bytes(text)).map_err(|_| NOT_UTF8)
 }
 
 #[cfg(test)]
@@ -149,6 +134,7 @@ mod tests {
             (r#"form-data; name="file"; filename=a.txt"#, Some("a.txt")),
             (r#"form-data; filename="a;b=\"c\".txt"; name="file""#, Some(r#"a;b="c".txt"#)),
             (r#"form-data; name="file"; filename="a%22b%0A%20.txt""#, Some("a\"b\n%20.txt")),
+            (r#"form-data; name="file"; filename="100%+5%é.txt""#, Some("100%+5%é.txt")),
             (r#"form-data; name="file"; filename="C:\dir\a.txt""#, Some(r"C:\dir\a.txt")),
             (r#"form-data; name="file"; filename="C:\\dir\\a.txt""#, Some(r"C:\dir\a.txt")),
             (r#"form-data; name="file"; filename="日本語 🦀.txt""#, Some("日本語 🦀.txt")),

@@ -25,6 +25,9 @@ use crate::http::block::block;
 use crate::http::exchange::Exchange;
 use crate::http::public::Call;
 
+/// Kept by nobody but the client, which asks whether it is still good.
+const CACHED: &str = "private, no-cache";
+
 /// Returns what is in a file, or the part of it that is asked for (RFC 9110, sections 13 and 14).
 pub(super) async fn content(call: Call) -> Result<HttpResponse, ApiError> {
     let (id, files) = (files::parse_id(&call.parameter)?, Arc::clone(&call.rooms.files));
@@ -34,7 +37,11 @@ pub(super) async fn content(call: Call) -> Result<HttpResponse, ApiError> {
     };
     let etag = EntityTag::new_strong(hex::encode(&file.sha256));
     if is_known(&call.request, &etag) {
-        return Ok(HttpResponse::NotModified().insert_header((ETAG, etag.to_string())).finish());
+        let mut response = HttpResponse::NotModified();
+        return Ok(response
+            .insert_header((ETAG, etag.to_string()))
+            .insert_header((CACHE_CONTROL, CACHED))
+            .finish());
     }
     let part = part(&call.request, &etag, file.bytes)?;
     let mut response = if part.is_some() { HttpResponse::PartialContent() } else { HttpResponse::Ok() };
@@ -48,7 +55,7 @@ pub(super) async fn content(call: Call) -> Result<HttpResponse, ApiError> {
         .insert_header((CONTENT_DISPOSITION, disposition::attachment(&file.filename)))
         .insert_header((ETAG, etag.to_string()))
         .insert_header((ACCEPT_RANGES, "bytes"))
-        .insert_header((CACHE_CONTROL, "private, no-cache"))
+        .insert_header((CACHE_CONTROL, CACHED))
         .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .body(Content::new(files, id, range, call.exchange)))
 }

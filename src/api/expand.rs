@@ -5,11 +5,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::contexts;
-use crate::contexts::{Contexts, Expected};
+use crate::contexts::Contexts;
 use crate::domain::context::Message;
 use crate::domain::id::{ContextId, FileId};
 use crate::domain::scope::Scope;
@@ -57,11 +56,15 @@ pub(super) async fn expand(
 }
 
 impl Append {
+    /// Returns how long an answer may be that is to be appended, in bytes.
+    pub(super) fn most_bytes(&self) -> u64 {
+        self.contexts.most_bytes()
+    }
+
     /// Appends the request's messages and the answer, both or neither.
     pub(super) async fn append(mut self, answer: Message) -> Result<(), ApiError> {
         self.messages.push(answer);
-        block(move || self.contexts.append(self.context, &Expected::default(), &self.messages).map(drop))
-            .await
+        block(move || self.contexts.append_unseen(self.context, &self.messages)).await
     }
 }
 
@@ -130,25 +133,29 @@ impl Stored {
         let mut done = 0;
         for (index, part) in parts(message).into_iter().enumerate() {
             let Some(id) = named_file(part) else { continue };
-            let text = self.read(&id, &format!("{place}.content[{index}].file.file_id"), length)?;
+            let text = self.read(&id, &format!("{place}.content[{index}].file.file_id"), *length)?;
+            // Escaped it may be six times as long.
+            self.grow(length, json_length(&text))?;
             let start = part.get().as_ptr() as usize - message.as_ptr() as usize;
             expanded.push_str(&message[done..start]);
-            expanded.push_str(&json!({"type": "text", "text": text}).to_string());
+            expanded.push_str(r#"{"type":"text","text":"#);
+            expanded.push_str(&serde_json::to_string(&text).expect("texts serialise"));
+            expanded.push('}');
             done = start + part.get().len();
         }
         Ok(if done == 0 { message.into() } else { (expanded + &message[done..]).into() })
     }
 
-    /// Reads a text file whole; `field` is where it is named.
-    fn read(&self, id: &str, field: &str, length: &mut usize) -> Result<String, ApiError> {
+    /// Reads a text file whole, if a chat of that length has room for it; `field` is where it is named.
+    fn read(&self, id: &str, field: &str, mut length: usize) -> Result<String, ApiError> {
         let files = self.files.as_ref().map_err(Clone::clone)?;
-        let missing = || ApiError::field(field, format_args!("names no stored file: `{id}`"));
+        let missing = || ApiError::field(field, "names no stored file: see GET /v1/files");
         let id: FileId = id.parse().map_err(|_| missing())?;
         let file = files.get(id).map_err(|error| match error {
             FilesError::NotFound => missing(),
             error => error.into(),
         })?;
-        self.grow(length, usize::try_from(file.bytes).unwrap_or(usize::MAX))?;
+        self.grow(&mut length, usize::try_from(file.bytes).unwrap_or(usize::MAX))?;
         let mut bytes = Vec::with_capacity(usize::try_from(file.bytes).unwrap_or(0));
         for position in 0..file.bytes.div_ceil(CHUNK as u64) {
             bytes.extend(files.chunk(id, u32::try_from(position).unwrap_or(u32::MAX))?);
@@ -166,6 +173,24 @@ impl Stored {
         let message = format!("The chat would be longer than {most} bytes with what it calls for");
         Err(ApiError::PayloadTooLarge(message))
     }
+}
+
+/// How long a text is in JSON.
+fn json_length(text: &str) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    serde_json::to_writer(&mut count, text).expect("texts serialise");
+    count.0
 }
 
 /// The parts of a message's content, if it has any.

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use actix_web::HttpResponse;
 use serde::{Deserialize, Serialize};
 
-use super::contexts::Gone;
-use super::page;
+use super::{Gone, page};
 use crate::domain::file::File;
 use crate::domain::hex;
 use crate::domain::id::FileId;
@@ -15,7 +14,7 @@ use crate::http::block::block;
 use crate::http::list::{Limits, Page};
 use crate::http::public::Call;
 use crate::http::{ApiError, json};
-use crate::store;
+use crate::store::page::Rows;
 
 /// As OpenAI's list, all on one page where nothing is said.
 const LIST: Limits = Limits { usual: 10_000, most: 10_000 };
@@ -53,7 +52,7 @@ pub(super) async fn list(call: Call) -> Result<HttpResponse, ApiError> {
     let ListQuery { limit, after, order, purpose } = json::query(call.request.query_string())?;
     let page = page::parse(LIST, limit.as_deref(), after.as_deref(), order.as_deref())?;
     let files = Arc::clone(&call.rooms.files);
-    let one_more = store::page::Page { limit: page.limit + 1, ..page };
+    let one_more = Rows { limit: page.limit + 1, ..page };
     let listed = block(move || files.list(&one_more, purpose.as_deref())).await?;
     let views = listed.iter().map(View::new).collect();
     Ok(super::json(&Page::new(views, page.limit, |view: &View| view.id.clone())))

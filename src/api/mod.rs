@@ -105,6 +105,17 @@ const fn delete(pattern: &'static str, scope: Scope, summary: &'static str, hand
     route(Method::DELETE, pattern, needs(scope), summary, handler)
 }
 
+/// What became of something that was deleted.
+#[derive(Serialize, schemars::JsonSchema)]
+#[schemars(rename = "Deleted")]
+struct Gone {
+    id: String,
+    /// What it was.
+    object: &'static str,
+    /// Always true.
+    deleted: bool,
+}
+
 fn json(value: &impl Serialize) -> HttpResponse {
     HttpResponse::Ok().json(value)
 }

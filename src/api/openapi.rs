@@ -92,7 +92,7 @@ fn describe_context(builder: &mut Builder, method: &Method, pattern: &str) -> Op
         }
         ("GET", _) => Operation { answer: one, ..Operation::default() },
         ("DELETE", _) => {
-            let answer = builder.schema::<contexts::Gone>();
+            let answer = builder.schema::<super::Gone>();
             Operation { headers: &IF_MATCH, answer, ..Operation::default() }
         }
         ("POST", "/v1/contexts") => {
@@ -139,7 +139,7 @@ fn describe_file(builder: &mut Builder, method: &Method, pattern: &str) -> Opera
             answer: builder.schema::<files::View>(),
             ..Operation::default()
         },
-        ("DELETE", _) => Operation { answer: builder.schema::<contexts::Gone>(), ..Operation::default() },
+        ("DELETE", _) => Operation { answer: builder.schema::<super::Gone>(), ..Operation::default() },
         _ => Operation { answer: builder.schema::<files::View>(), ..Operation::default() },
     }
 }

@@ -4,15 +4,15 @@ use std::str::FromStr;
 
 use crate::http::ApiError;
 use crate::http::list::Limits;
-use crate::store::page::{Page, Sort};
+use crate::store::page::{Rows, Sort};
 
-/// Returns the page that is asked for, in OpenAI's words: the newest rows first where nothing is said.
+/// Returns the rows that are asked for, in OpenAI's words: the newest rows first where nothing is said.
 pub(super) fn parse<T: FromStr>(
     limits: Limits,
     limit: Option<&str>,
     after: Option<&str>,
     order: Option<&str>,
-) -> Result<Page<T>, ApiError> {
+) -> Result<Rows<T>, ApiError> {
     let after = after.map(|id| {
         id.parse().map_err(|_| ApiError::bad_request("the query string: `after` must be the id of a row"))
     });
@@ -21,5 +21,5 @@ pub(super) fn parse<T: FromStr>(
         Some("asc") => Sort::Oldest,
         Some(_) => return Err(ApiError::bad_request("the query string: `order` must be `asc` or `desc`")),
     };
-    Ok(Page { after: after.transpose()?, sort, limit: limits.check(limit)? })
+    Ok(Rows { after: after.transpose()?, sort, limit: limits.check(limit)? })
 }

@@ -62,7 +62,10 @@ impl Relay {
         exchange.meter().stream(1);
         let stream = Rc::new(Running { events: RefCell::new(events), exchange, prompt });
         actix_web::rt::spawn(end_with_key(Rc::downgrade(&stream)));
-        let append = append.map(|append| (append, Transcript::default()));
+        let append = append.map(|append| {
+            let transcript = Transcript::new(append.most_bytes());
+            (append, transcript)
+        });
         Self { stream, look, append, state: State::Running }
     }
 

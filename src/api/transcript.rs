@@ -27,15 +27,20 @@ pub(super) fn of_answer(body: &[u8]) -> Result<Message, ApiError> {
 }
 
 /// A message that comes piece by piece.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Transcript {
     content: Option<String>,
     refusal: Option<String>,
     tool_calls: Vec<ToolCall>,
+    /// How much more of it is taken, in bytes of events.
+    room: u64,
+    /// Why it cannot be told, if it cannot.
+    failure: Option<ApiError>,
 }
 
 #[derive(Debug, Default)]
 struct ToolCall {
+    index: usize,
     id: String,
     name: String,
     arguments: String,
@@ -76,25 +81,32 @@ struct FunctionDelta {
     arguments: Option<String>,
 }
 
-/// More tool calls than any model makes at once.
-const MOST_CALLS: usize = 1_000;
-
 impl Transcript {
+    /// Returns the transcript of an answer that has not begun; `most` is how long it may be, in bytes.
+    pub(super) const fn new(most: u64) -> Self {
+        Self { content: None, refusal: None, tool_calls: Vec::new(), room: most, failure: None }
+    }
+
     /// Takes whole events of a stream.
     pub(super) fn read(&mut self, events: &[u8]) {
         for line in events.split(|byte| matches!(byte, b'\n' | b'\r')) {
-            let Some(data) = line.strip_prefix(b"data:") else { continue };
-            let Ok(chunk) = serde_json::from_slice::<Chunk>(data) else { continue };
-            let first = chunk.choices.into_iter().find(|choice| choice.index == 0);
-            if let Some(delta) = first.and_then(|choice| choice.delta) {
-                self.add(delta);
+            let data = line.strip_prefix(b"data:").map(<[u8]>::trim_ascii);
+            let Some(data) = data.filter(|data| self.failure.is_none() && *data != b"[DONE]") else {
+                continue;
+            };
+            match serde_json::from_slice::<Chunk>(data) {
+                Ok(chunk) => self.take(chunk),
+                Err(_) => self.failure = Some(none()),
             }
         }
     }
 
     /// Returns the message that the events made.
     pub(super) fn message(self) -> Result<Message, ApiError> {
-        let Self { content, refusal, tool_calls } = self;
+        let Self { content, refusal, tool_calls, failure, .. } = self;
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
         let mut answer = json!({"role": "assistant", "content": content});
         if let Some(refusal) = refusal {
             answer["refusal"] = refusal.into();
@@ -109,7 +121,13 @@ impl Transcript {
         message(&answer.to_string()).ok_or_else(none)
     }
 
-    fn add(&mut self, delta: Delta) {
+    fn take(&mut self, chunk: Chunk) {
+        let first = chunk.choices.into_iter().find(|choice| choice.index == 0);
+        let Some(delta) = first.and_then(|choice| choice.delta) else { return };
+        if !self.has_room(&delta) {
+            self.failure = Some(ApiError::PayloadTooLarge("The answer is too long for a context".to_owned()));
+            return;
+        }
         let join = |text: &mut Option<String>, more: Option<String>| {
             if let Some(more) = more {
                 text.get_or_insert_default().push_str(&more);
@@ -117,19 +135,44 @@ impl Transcript {
         };
         join(&mut self.content, delta.content);
         join(&mut self.refusal, delta.refusal);
-        for more in delta.tool_calls.into_iter().flatten().filter(|call| call.index < MOST_CALLS) {
-            if self.tool_calls.len() <= more.index {
-                self.tool_calls.resize_with(more.index + 1, ToolCall::default);
-            }
-            let call = &mut self.tool_calls[more.index];
-            let function = more.function.unwrap_or(FunctionDelta { name: None, arguments: None });
-            for (text, more) in [
-                (&mut call.id, more.id),
-                (&mut call.name, function.name),
-                (&mut call.arguments, function.arguments),
-            ] {
-                text.push_str(&more.unwrap_or_default());
-            }
+        for more in delta.tool_calls.into_iter().flatten() {
+            self.add_to_call(more);
+        }
+    }
+
+    fn has_room(&mut self, delta: &Delta) -> bool {
+        let length = |text: &Option<String>| text.as_ref().map_or(0, |text| text.len() as u64);
+        let mut more = length(&delta.content) + length(&delta.refusal);
+        for call in delta.tool_calls.iter().flatten() {
+            let function = call.function.as_ref();
+            // A call without a word is something, too.
+            more += 1 + length(&call.id);
+            more += function.map_or(0, |function| length(&function.name) + length(&function.arguments));
+        }
+        let room = self.room.checked_sub(more);
+        self.room = room.unwrap_or(0);
+        room.is_some()
+    }
+
+    /// Goes on with the latest call of the index; another id begins another call, since some servers number none.
+    fn add_to_call(&mut self, more: CallDelta) {
+        let id = more.id.unwrap_or_default();
+        let known = self.tool_calls.iter().rposition(|call| call.index == more.index);
+        let known = known.filter(|at| {
+            let call = &self.tool_calls[*at];
+            id.is_empty() || call.id.is_empty() || call.id == id
+        });
+        let at = known.unwrap_or_else(|| {
+            self.tool_calls.push(ToolCall { index: more.index, ..ToolCall::default() });
+            self.tool_calls.len() - 1
+        });
+        let call = &mut self.tool_calls[at];
+        if call.id.is_empty() {
+            call.id = id;
+        }
+        if let Some(function) = more.function {
+            call.name.push_str(&function.name.unwrap_or_default());
+            call.arguments.push_str(&function.arguments.unwrap_or_default());
         }
     }
 }
@@ -163,7 +206,7 @@ mod tests {
             r#"{"choices":[],"usage":{"prompt_tokens":1}}"#,
             "[DONE]",
         ];
-        let mut transcript = Transcript::default();
+        let mut transcript = Transcript::new(1_000);
         for event in events {
             transcript.read(format!("data: {event}\n\n").as_bytes());
         }
@@ -171,6 +214,36 @@ mod tests {
         let function = json!({"name": "f", "arguments": "{\"a\":1}"});
         let call = json!({"id": "c1", "type": "function", "function": function});
         assert_eq!(message, json!({"role": "assistant", "content": "Hello", "tool_calls": [call]}));
+    }
+
+    #[test]
+    fn calls_that_a_server_does_not_number_are_told_apart_by_their_ids() {
+        let call = |id: &str, arguments: &str| {
+            let function = json!({"name": "f", "arguments": arguments});
+            json!({"choices": [{"delta": {"tool_calls": [{"id": id, "function": function}]}}]})
+        };
+        let mut transcript = Transcript::new(1_000);
+        for event in [call("c1", "{}"), call("c2", "[]")] {
+            transcript.read(format!("data: {event}\n\n").as_bytes());
+        }
+        let message: Value = serde_json::from_str(transcript.message().unwrap().as_str()).unwrap();
+        let said: Vec<_> = message["tool_calls"].as_array().unwrap().iter().map(|call| &call["id"]).collect();
+        assert_eq!(said, ["c1", "c2"]);
+    }
+
+    #[test]
+    fn half_an_answer_is_no_message() {
+        let good = r#"{"choices":[{"delta":{"content":"Hi"}}]}"#;
+        for bad in [r#"{"choices":[{"delta":{"content":["Hi"]}}]}"#, "Hi"] {
+            let mut transcript = Transcript::new(1_000);
+            transcript.read(format!("data: {good}\n\ndata: {bad}\n\n").as_bytes());
+            assert_eq!(transcript.message().unwrap_err().status().as_u16(), 502, "{bad}");
+        }
+        let mut endless = Transcript::new(9);
+        for _ in 0..5 {
+            endless.read(format!("data: {good}\n\n").as_bytes());
+        }
+        assert_eq!(endless.message().unwrap_err().status().as_u16(), 413);
     }
 
     #[test]

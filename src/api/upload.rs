@@ -11,6 +11,7 @@ use futures_util::StreamExt as _;
 use super::disposition;
 use super::files::View;
 use crate::domain::file::{File, Filename, Purpose};
+use crate::domain::id::FileId;
 use crate::files::{CHUNK, FilesError, Upload};
 use crate::http::block::block;
 use crate::http::public::Call;
@@ -24,20 +25,27 @@ const LONGEST_FIELD: usize = 1024;
 
 /// Stores a file.
 pub(super) async fn create(call: Call<Streamed>) -> Result<HttpResponse, ApiError> {
-    match receive(&call).await {
+    let mut begun = None;
+    match receive(&call, &mut begun).await {
         Ok(file) => Ok(super::json(&View::new(&file))),
         Err(error) => {
-            // Nothing is left by the time that the client hears of it. What cannot be cleared away now, the keeper
-            // tries again.
-            let files = Arc::clone(&call.rooms.files);
-            let _ = block(move || files.clear_given_up()).await;
+            // Nothing is left by the time that the client hears of it.
+            if let Some(id) = begun {
+                let files = Arc::clone(&call.rooms.files);
+                block(move || {
+                    files.clear(id);
+                    Ok::<_, ApiError>(())
+                })
+                .await?;
+            }
             call.body.discard().await;
             Err(error)
         }
     }
 }
 
-async fn receive(call: &Call<Streamed>) -> Result<File, ApiError> {
+/// Takes the form in; `begun` is the id of what was kept of it.
+async fn receive(call: &Call<Streamed>, begun: &mut Option<FileId>) -> Result<File, ApiError> {
     let files = &call.rooms.files;
     let most = files.limits().max_bytes;
     body::check_length(&call.request, most.saturating_add(AROUND)).map_err(|_| FilesError::TooLarge(most))?;
@@ -50,7 +58,9 @@ async fn receive(call: &Call<Streamed>) -> Result<File, ApiError> {
             Some("file") if received.file.is_none() => {
                 received.filename = Some(filename(&field)?);
                 let by = call.exchange.permit()?.entry.key.id;
-                received.file = Some(fill(&call.body, &mut field, files.begin(by)?).await?);
+                let upload = files.begin(by)?;
+                *begun = Some(upload.id());
+                received.file = Some(fill(&call.body, &mut field, upload).await?);
             }
             Some("purpose") if received.purpose.is_none() => {
                 received.purpose = Some(purpose(&call.body, &mut field).await?);
@@ -59,10 +69,8 @@ async fn receive(call: &Call<Streamed>) -> Result<File, ApiError> {
                 return Err(ApiError::field(name, "is there twice: send one"));
             }
             name => {
-                return Err(ApiError::field(
-                    name.unwrap_or_default(),
-                    "is an unknown field: `file` and `purpose` are taken",
-                ));
+                let name: String = name.unwrap_or_default().chars().take(80).collect();
+                return Err(ApiError::field(&name, "is an unknown field: `file` and `purpose` are taken"));
             }
         }
     }

@@ -73,7 +73,8 @@ impl LogFile {
 /// headers, and keys with them. The HTTP layer calls every client's mistake and every stream that is cut short
 /// an error; what matters of it mcpd says itself.
 fn begin(log: &Log, writer: BoxMakeWriter, colours: bool) {
-    let filter = EnvFilter::new(format!("warn,actix_http=off,mcpd={}", log.level.as_str()));
+    let filter =
+        EnvFilter::new(format!("warn,actix_http=off,actix_multipart=off,mcpd={}", log.level.as_str()));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(colours);
     match log.format {
         Format::Text => builder.init(),

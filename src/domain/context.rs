@@ -59,13 +59,14 @@ impl Message {
             return invalid("", "must be an object such as {\"role\": \"user\", \"content\": \"Hello\"}");
         }
         let Ok(Shape { role, content }) = serde_json::from_str::<Shape<'_>>(text) else {
-            return invalid(".role", "must be a string, and be there once");
+            return invalid("", "may have one `role` and one `content`");
         };
+        let role = role.and_then(|role| serde_json::from_str::<Cow<'_, str>>(role.get()).ok());
         if !role.is_some_and(|role| ROLES.contains(&role.as_ref())) {
             return invalid(".role", "must be system, developer, user, assistant, tool or function");
         }
         let first = content.map(|content| content.get().as_bytes()[0]);
-        if !matches!(first, None | Some(b'"' | b'[' | b'n')) {
+        if !matches!(first, None | Some(b'"' | b'[')) {
             return invalid(".content", "must be a string, a list of parts or null");
         }
         if token::is_within_json(text) {
@@ -99,7 +100,7 @@ pub fn bytes(messages: &[Message]) -> u64 {
 #[derive(Deserialize)]
 struct Shape<'a> {
     #[serde(borrow, default)]
-    role: Option<Cow<'a, str>>,
+    role: Option<&'a RawValue>,
     #[serde(borrow, default)]
     content: Option<&'a RawValue>,
 }
@@ -119,7 +120,9 @@ mod tests {
             (r#"{"role": null, "content": "Hi"}"#, Some(".role")),
             (r#"{"role": "wizard", "content": "Hi"}"#, Some(".role")),
             (r#"{"role": 3, "content": "Hi"}"#, Some(".role")),
-            (r#"{"role": "user", "role": "system", "content": "Hi"}"#, Some(".role")),
+            (r#"{"role": "user", "role": "system", "content": "Hi"}"#, Some("")),
+            (r#"{"role": "user", "content": "Hi", "content": "Ho"}"#, Some("")),
+            (r#"{"role": "us\u0065r", "content": "Hi"}"#, None),
             (r#"{"role": "user", "content": 3}"#, Some(".content")),
             (r#"{"role": "user", "content": {"text": "Hi"}}"#, Some(".content")),
             (r#"{"role": "user", "content": "mcp_sk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg38"}"#, Some("")),

@@ -24,7 +24,7 @@ pub struct File {
     pub sha256: [u8; 32],
     /// The key that made it.
     pub created_by: KeyId,
-    /// When that was.
+    /// When it began to.
     pub created_at: Timestamp,
 }
 

@@ -75,19 +75,18 @@ impl KeyId {
     }
 }
 
-impl ContextId {
-    /// Returns a new id of that order; fails when the system has no randomness to give.
-    pub fn new(order: Order, source: &dyn SecureRandom) -> Result<Self, Unspecified> {
-        order.letters(source).map(Self)
-    }
+macro_rules! ordered {
+    ($($name:ty),*) => {$(
+        impl $name {
+            /// Returns a new id of that order; fails when the system has no randomness to give.
+            pub fn new(order: Order, source: &dyn SecureRandom) -> Result<Self, Unspecified> {
+                order.letters(source).map(Self)
+            }
+        }
+    )*};
 }
 
-impl FileId {
-    /// Returns a new id of that order; fails when the system has no randomness to give.
-    pub fn new(order: Order, source: &dyn SecureRandom) -> Result<Self, Unspecified> {
-        order.letters(source).map(Self)
-    }
-}
+ordered!(ContextId, FileId);
 
 /// Where an id comes among those of its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

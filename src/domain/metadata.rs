@@ -1,4 +1,4 @@
-//! What the operator notes about a key: names and values, for people and programs to search by.
+//! Notes about a key or a context: names and values, for people and programs to search by.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ pub const MAX_ENTRIES: usize = 32;
 /// At most this many bytes, names and values together.
 pub const MAX_BYTES: usize = 8 * 1024;
 
-/// A key's metadata, within its limits.
+/// Metadata, within its limits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metadata(BTreeMap<String, String>);
 

@@ -6,7 +6,7 @@
 mod upload;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ring::rand::SystemRandom;
@@ -16,7 +16,7 @@ pub use upload::Upload;
 use crate::clock::Clock;
 use crate::domain::file::File;
 use crate::domain::id::{FileId, KeyId, Orders};
-use crate::store::page::Page;
+use crate::store::page::Rows;
 use crate::store::{self, Store, StoreError};
 
 /// How long each chunk but a file's last is, in bytes.
@@ -38,6 +38,8 @@ pub struct Files {
     used: AtomicU64,
     /// Uploads that did not end well and deleted files, with the bytes of each: what is to be cleared away.
     given_up: Mutex<HashMap<FileId, u64>>,
+    /// Whether the disk was full the last time that room was asked for.
+    is_full: AtomicBool,
 }
 
 /// How much is kept.
@@ -79,28 +81,27 @@ impl From<rusqlite::Error> for FilesError {
 }
 
 impl Files {
-    /// Returns the files in a store. Clears away what uploads left there that an earlier process did not end.
+    /// Returns the files in a store. What uploads left there that an earlier process did not end is to be cleared
+    /// away, as if they had been given up just now.
     pub fn open(store: Arc<Store>, clock: Clock, limits: Limits) -> Result<Arc<Self>, StoreError> {
-        let files = Self {
+        let loose = store.read(store::files::loose)?;
+        if !loose.is_empty() {
+            tracing::info!(
+                "clearing away {} files that were not complete or not wanted any more",
+                loose.len()
+            );
+        }
+        Ok(Arc::new(Self {
             used: AtomicU64::new(store.read(store::files::total_bytes)?),
             store,
             clock,
             limits,
             orders: Orders::default(),
             random: SystemRandom::new(),
-            given_up: Mutex::default(),
-        };
-        let loose = files.store.read(store::files::loose)?;
-        for id in &loose {
-            while !files.clear_slice(*id)? {}
-        }
-        if !loose.is_empty() {
-            tracing::info!(
-                "cleared away {} files that were not complete or not wanted any more",
-                loose.len()
-            );
-        }
-        Ok(Arc::new(files))
+            // They are not among the bytes in use.
+            given_up: Mutex::new(loose.into_iter().map(|id| (id, 0)).collect()),
+            is_full: AtomicBool::new(false),
+        }))
     }
 
     /// Returns how much is kept.
@@ -112,7 +113,7 @@ impl Files {
     pub fn begin(self: &Arc<Self>, by: KeyId) -> Result<Upload, FilesError> {
         let now = self.clock.now().wall;
         let id = FileId::new(self.orders.next(now), &self.random).map_err(|_| FilesError::Randomness)?;
-        Ok(Upload::new(Arc::clone(self), id, by))
+        Ok(Upload::new(Arc::clone(self), id, by, now))
     }
 
     /// Returns a file.
@@ -127,7 +128,7 @@ impl Files {
     }
 
     /// Lists files, all or those of one purpose.
-    pub fn list(&self, page: &Page<FileId>, purpose: Option<&str>) -> Result<Vec<File>, FilesError> {
+    pub fn list(&self, page: &Rows<FileId>, purpose: Option<&str>) -> Result<Vec<File>, FilesError> {
         Ok(self.store.read(|connection| store::files::list(connection, page, purpose))?)
     }
 
@@ -141,16 +142,26 @@ impl Files {
         })?;
         // It is deleted already: what cannot be cleared away now is left to the keeper.
         self.given_up().insert(id, bytes);
-        if let Err(error) = self.clear_given_up() {
-            tracing::warn!("a deleted file's space is not free yet: {error}");
-        }
+        self.clear(id);
         Ok(())
     }
 
-    /// Clears away uploads that were given up and files that were deleted, and gives their space back.
-    pub fn clear_given_up(&self) -> Result<(), StoreError> {
-        while !self.clear_next()? {}
-        Ok(())
+    /// Clears away what an upload that was given up or a file that was deleted left, and gives its space back. What
+    /// cannot be cleared away now, the keeper tries again.
+    pub fn clear(&self, id: FileId) {
+        if !self.given_up().contains_key(&id) {
+            return;
+        }
+        let cleared = loop {
+            match self.clear_slice(id) {
+                Ok(false) => {}
+                Ok(true) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        if let Err(error) = cleared {
+            tracing::warn!("the space of {id} is not free yet: {error}");
+        }
     }
 
     /// Tells whether there is nothing to clear away.
@@ -162,17 +173,11 @@ impl Files {
     pub fn clear_next(&self) -> Result<bool, StoreError> {
         let next = self.given_up().keys().next().copied();
         let Some(id) = next else { return Ok(true) };
-        if !self.clear_slice(id)? {
-            return Ok(false);
-        }
-        if let Some(bytes) = self.given_up().remove(&id) {
-            self.used.fetch_sub(bytes, Ordering::Relaxed);
-        }
-        Ok(self.is_clear())
+        Ok(self.clear_slice(id)? && self.is_clear())
     }
 
-    /// Clears away a slice of chunks that belong to no file, and gives their space back; tells whether they were
-    /// the last.
+    /// Clears away a slice of an id's chunks that belong to no file, and gives their space back; tells whether they
+    /// were the last.
     fn clear_slice(&self, id: FileId) -> Result<bool, StoreError> {
         let was_last = self.store.write_part(|transaction| {
             let was_last = store::files::delete_chunks(transaction, id, SLICE)? < SLICE as usize;
@@ -183,6 +188,10 @@ impl Files {
         })?;
         self.store.give_back()?;
         if was_last {
+            // Two may clear the same: it is counted once.
+            if let Some(bytes) = self.given_up().remove(&id) {
+                self.used.fetch_sub(bytes, Ordering::Relaxed);
+            }
             self.store.cut()?;
         }
         Ok(was_last)
@@ -195,11 +204,16 @@ impl Files {
         self.used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
             .map_err(|_| FilesError::TooMuch(total))?;
-        if self.store.room().is_ok_and(|room| room < HEADROOM + bytes) {
-            self.used.fetch_sub(bytes, Ordering::Relaxed);
-            return Err(FilesError::DiskFull);
+        let is_full = self.store.room().is_ok_and(|room| room < HEADROOM + bytes);
+        let was_full = self.is_full.swap(is_full, Ordering::Relaxed);
+        if !is_full {
+            return Ok(());
         }
-        Ok(())
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+        if !was_full {
+            tracing::error!("{}", FilesError::DiskFull);
+        }
+        Err(FilesError::DiskFull)
     }
 
     fn given_up(&self) -> MutexGuard<'_, HashMap<FileId, u64>> {

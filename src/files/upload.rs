@@ -8,6 +8,7 @@ use ring::digest::{self, SHA256};
 use super::{CHUNK, Files, FilesError};
 use crate::domain::file::{File, Filename, Purpose};
 use crate::domain::id::{FileId, KeyId};
+use crate::domain::time::Timestamp;
 use crate::store;
 
 /// A file that is being taken in; dropped before it is finished, it leaves nothing behind.
@@ -15,6 +16,7 @@ pub struct Upload {
     files: Arc<Files>,
     id: FileId,
     by: KeyId,
+    begun_at: Timestamp,
     hash: digest::Context,
     bytes: u64,
     chunks: u32,
@@ -22,8 +24,14 @@ pub struct Upload {
 }
 
 impl Upload {
-    pub(super) fn new(files: Arc<Files>, id: FileId, by: KeyId) -> Self {
-        Self { files, id, by, hash: digest::Context::new(&SHA256), bytes: 0, chunks: 0, finished: false }
+    pub(super) fn new(files: Arc<Files>, id: FileId, by: KeyId, begun_at: Timestamp) -> Self {
+        let hash = digest::Context::new(&SHA256);
+        Self { files, id, by, begun_at, hash, bytes: 0, chunks: 0, finished: false }
+    }
+
+    /// Returns the id that the file will have.
+    pub const fn id(&self) -> FileId {
+        self.id
     }
 
     /// Keeps the next chunk. Each but the last must be [`CHUNK`] bytes long.
@@ -61,7 +69,8 @@ impl Upload {
             bytes: self.bytes,
             sha256,
             created_by: self.by,
-            created_at: self.files.clock.now().wall,
+            // As its id, so that lists are in one order.
+            created_at: self.begun_at,
         };
         self.files.store.write(|transaction| {
             store::files::insert(transaction, &file)?;

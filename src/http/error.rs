@@ -361,7 +361,7 @@ impl From<ContextsError> for ApiError {
         match error {
             ContextsError::NotFound => Self::NotFound(message.into()),
             ContextsError::RevisionConflict(_) => Self::Conflict("revision_conflict", message),
-            ContextsError::TooLong(_) => Self::PayloadTooLarge(message),
+            ContextsError::TooLong(_) | ContextsError::TooMany => Self::PayloadTooLarge(message),
             ContextsError::Store(error) => error.into(),
             ContextsError::Randomness => {
                 tracing::error!("{message}");
@@ -378,10 +378,8 @@ impl From<FilesError> for ApiError {
             FilesError::NotFound => Self::NotFound(message.into()),
             FilesError::TooLarge(_) | FilesError::TooMuch(_) => Self::PayloadTooLarge(message),
             FilesError::Store(error) => error.into(),
-            FilesError::DiskFull => {
-                tracing::error!("{message}");
-                Self::StorageUnavailable
-            }
+            // It is in the log once, not with each attempt.
+            FilesError::DiskFull => Self::StorageUnavailable,
             FilesError::Randomness => {
                 tracing::error!("{message}");
                 Self::Internal

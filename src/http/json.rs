@@ -3,6 +3,7 @@
 use actix_web::http::header::HeaderMap;
 use actix_web::web;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::{ApiError, body};
@@ -33,6 +34,13 @@ pub fn object<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T
     })?;
     json.end().map_err(|error| ApiError::InvalidJson(format!("the body is not valid JSON: {error}")))?;
     Ok(value)
+}
+
+/// Tells a field's `null` from a field that is not there.
+pub fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 /// Returns a query string's parameters.

@@ -15,6 +15,11 @@ pub fn decode(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
     }
+    Cow::Owned(String::from_utf8_lossy(&decode_bytes(text)).into_owned())
+}
+
+/// Returns the bytes that the text stands for, its percent-escapes decoded as far as they are well-formed.
+pub fn decode_bytes(text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {
@@ -22,7 +27,7 @@ pub fn decode(text: &str) -> Cow<'_, str> {
         bytes.push(escaped.unwrap_or(*first));
         rest = if escaped.is_some() { &after[2..] } else { after };
     }
-    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
+    bytes
 }
 
 /// Returns the text decoded as often as somebody may have escaped it, for finding keys in it: no escape is left.
@@ -65,7 +70,8 @@ pub fn carries_key(query: &str) -> bool {
         })
 }
 
-fn escaped_byte(after: &[u8]) -> Option<u8> {
+/// Returns the byte that stands behind a `%`, if two hexadecimal digits do.
+pub fn escaped_byte(after: &[u8]) -> Option<u8> {
     let digit = |at: usize| char::from(*after.get(at)?).to_digit(16);
     u8::try_from(digit(0)? * 16 + digit(1)?).ok()
 }

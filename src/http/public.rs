@@ -25,12 +25,12 @@ use super::exchange::{Exchange, Settling};
 use super::quota::quota_headers;
 use super::request_id::{self, RequestId, RequestIds};
 use super::routes::{Found, Route, find};
+use super::signing::Checking;
 use super::streamed::Streamed;
 use super::{ApiError, body, client_ip, path, signing};
 use crate::clock::Clock;
 use crate::contexts::Contexts;
 use crate::domain::network::Networks;
-use crate::domain::signature::Verifier;
 use crate::files::Files;
 use crate::gate::{self, Demand, Gate};
 use crate::keeper::Keeper;
@@ -196,27 +196,27 @@ impl Incoming {
         let bearer = bearer(&request)?;
         let permit = self.rooms.gate.admit(&self.gate_request(bearer), demand)?;
         self.exchange.admit(permit);
-        let verifier = signing::begin(&self.rooms, &self.exchange, request.headers(), bearer)?;
-        self.hand_over(route.handler, payload, verifier, parameter).await
+        let checking = signing::begin(&self.rooms, &self.exchange, request.headers(), bearer)?;
+        self.hand_over(route.handler, payload, checking, parameter).await
     }
 
-    /// Runs the handler; the body is checked by `verifier`, if it is signed.
+    /// Runs the handler; the body is checked by `checking`, if it is signed.
     async fn hand_over(
         self,
         handler: Handler,
         payload: &mut Payload,
-        verifier: Option<Verifier>,
+        checking: Option<Checking>,
         parameter: String,
     ) -> Result<HttpResponse, ApiError> {
         match handler {
             Handler::Whole(handler) => {
-                let body = self.take_body(payload, verifier).await?;
+                let body = self.take_body(payload, checking).await?;
                 handler(self.call(body, parameter)).await
             }
             Handler::Streamed(handler) => {
                 let (exchange, rooms) = (Rc::clone(&self.exchange), Rc::clone(&self.rooms));
                 let payload = std::mem::replace(payload, Payload::None);
-                let body = Streamed::new(payload, verifier, exchange, rooms, self.request.version());
+                let body = Streamed::new(payload, checking, exchange, rooms, self.request.version());
                 handler(self.call(body, parameter)).await
             }
         }
@@ -249,16 +249,16 @@ impl Incoming {
         gate::Request { bearer, client, peer }
     }
 
-    async fn take_body(&self, payload: &mut Payload, verifier: Option<Verifier>) -> Result<Bytes, ApiError> {
+    async fn take_body(&self, payload: &mut Payload, checking: Option<Checking>) -> Result<Bytes, ApiError> {
         let body = body::take(&self.request, payload, self.rooms.max_json_bytes).await?;
         self.exchange.set_bytes_in(body.len() as u64);
         if self.exchange.is_over() {
             // The key ended while the body was still coming.
             return Err(ApiError::key_ended());
         }
-        if let Some(mut verifier) = verifier {
-            verifier.update(&body);
-            signing::accept(&self.rooms, &self.exchange, verifier).await?;
+        if let Some(mut checking) = checking {
+            checking.update(&body);
+            signing::accept(&self.rooms, &self.exchange, checking).await?;
         }
         Ok(body)
     }

@@ -9,6 +9,19 @@ use crate::domain::signature::{Signature, SignatureError, Verifier};
 use crate::domain::token::Token;
 use crate::gate::{Refusal, replay};
 
+/// A signature whose body is still coming.
+pub struct Checking {
+    signature: Signature,
+    verifier: Verifier,
+}
+
+impl Checking {
+    /// Takes the next piece of the body.
+    pub fn update(&mut self, piece: &[u8]) {
+        self.verifier.update(piece);
+    }
+}
+
 /// Begins to check a request that was let through: returns what to check its body with, if it is signed. Fails if
 /// it had to be.
 pub fn begin(
@@ -16,7 +29,7 @@ pub fn begin(
     exchange: &Exchange,
     headers: &HeaderMap,
     bearer: Option<&[u8]>,
-) -> Result<Option<Verifier>, ApiError> {
+) -> Result<Option<Checking>, ApiError> {
     let Signing { required, max_skew } = rooms.signing;
     let permit = exchange.permit()?;
     let invalid = |error| permit.refuse(Refusal::InvalidSignature(error));
@@ -26,17 +39,20 @@ pub fn begin(
     };
     signature.check_age(rooms.clock.now().wall, max_skew).map_err(invalid)?;
     let token = bearer.and_then(|bearer| Token::parse(bearer).ok()).expect("the gate has read it");
-    Ok(Some(signature.verifier(&token)))
+    let verifier = signature.verifier(&token);
+    Ok(Some(Checking { signature, verifier }))
 }
 
 /// Accepts the signature of a body that was read to its end, for the first and only time, and writes that down.
-pub async fn accept(rooms: &Rooms, exchange: &Exchange, verifier: Verifier) -> Result<(), ApiError> {
+pub async fn accept(rooms: &Rooms, exchange: &Exchange, checking: Checking) -> Result<(), ApiError> {
     let max_skew = rooms.signing.max_skew;
     let now = rooms.clock.now();
     let (entry, seal) = {
         let permit = exchange.permit()?;
         let invalid = |error| permit.refuse(Refusal::InvalidSignature(error));
-        let seal = verifier.finish().map_err(invalid)?;
+        // A body that took longer than that to come may be one whose signature was used and forgotten.
+        checking.signature.check_age(now.wall, replay::memory(max_skew)).map_err(invalid)?;
+        let seal = checking.verifier.finish().map_err(invalid)?;
         permit.accept_seal(seal, now, max_skew)?;
         (permit.entry.clone(), seal)
     };

@@ -15,8 +15,8 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::exchange::Exchange;
 use super::public::Rooms;
+use super::signing::Checking;
 use super::{ApiError, body, signing};
-use crate::domain::signature::Verifier;
 
 /// A body on its way in, its signature checked as it goes.
 pub struct Streamed {
@@ -34,7 +34,7 @@ pub struct Pieces {
 
 struct Source {
     payload: Payload,
-    verifier: Option<Verifier>,
+    checking: Option<Checking>,
     read: u64,
     /// As many bytes are taken.
     most: u64,
@@ -46,13 +46,13 @@ struct Source {
 impl Streamed {
     pub(super) fn new(
         payload: Payload,
-        verifier: Option<Verifier>,
+        checking: Option<Checking>,
         exchange: Rc<Exchange>,
         rooms: Rc<Rooms>,
         version: Version,
     ) -> Self {
         let patience = Box::pin(sleep(body::LONGEST_PAUSE));
-        let source = Source { payload, verifier, read: 0, most: u64::MAX, patience, failure: None };
+        let source = Source { payload, checking, read: 0, most: u64::MAX, patience, failure: None };
         Self { pieces: Pieces { source: Rc::new(RefCell::new(source)), exchange }, rooms, version }
     }
 
@@ -74,9 +74,9 @@ impl Streamed {
         while let Some(piece) = pieces.next().await {
             piece.map_err(|error| self.failure().unwrap_or_else(|| body::broken(&error)))?;
         }
-        let verifier = self.pieces.source.borrow_mut().verifier.take();
-        match verifier {
-            Some(verifier) => signing::accept(&self.rooms, &self.pieces.exchange, verifier).await,
+        let checking = self.pieces.source.borrow_mut().checking.take();
+        match checking {
+            Some(checking) => signing::accept(&self.rooms, &self.pieces.exchange, checking).await,
             None => Ok(()),
         }
     }
@@ -102,8 +102,8 @@ impl Source {
                 if self.read > self.most {
                     return self.fail(ApiError::too_large(self.most));
                 }
-                if let Some(verifier) = &mut self.verifier {
-                    verifier.update(&piece);
+                if let Some(checking) = &mut self.checking {
+                    checking.update(&piece);
                 }
                 Poll::Ready(Some(Ok(piece)))
             }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 
 use super::column;
-use super::page::{Page, Sort};
+use super::page::{Rows, Sort};
 use crate::domain::context::{Context, Message};
 use crate::domain::id::ContextId;
 use crate::domain::key::Name;
@@ -69,9 +69,10 @@ pub fn clear(connection: &Connection, id: ContextId) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Deletes a context with its messages; false if there is none.
-pub fn delete(connection: &Connection, id: ContextId) -> rusqlite::Result<bool> {
-    Ok(connection.prepare_cached("DELETE FROM contexts WHERE id = ?")?.execute([id])? > 0)
+/// Deletes a context with its messages.
+pub fn delete(connection: &Connection, id: ContextId) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM contexts WHERE id = ?")?.execute([id])?;
+    Ok(())
 }
 
 /// Returns a context, if there is one with the id.
@@ -88,7 +89,7 @@ pub fn messages(connection: &Connection, id: ContextId) -> rusqlite::Result<Vec<
 }
 
 /// Lists contexts.
-pub fn list(connection: &Connection, page: &Page<ContextId>) -> rusqlite::Result<Vec<Context>> {
+pub fn list(connection: &Connection, page: &Rows<ContextId>) -> rusqlite::Result<Vec<Context>> {
     let sql = match page.sort {
         Sort::Oldest => {
             "SELECT * FROM contexts

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 
 use super::column;
-use super::page::{Page, Sort};
+use super::page::{Rows, Sort};
 use crate::domain::file::{File, Filename, Purpose};
 use crate::domain::id::FileId;
 
@@ -26,9 +26,10 @@ pub fn insert(connection: &Connection, file: &File) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Deletes a file, its chunks apart; false if there is none.
-pub fn delete(connection: &Connection, id: FileId) -> rusqlite::Result<bool> {
-    Ok(connection.prepare_cached("DELETE FROM files WHERE id = ?")?.execute([id])? > 0)
+/// Deletes a file, its chunks apart.
+pub fn delete(connection: &Connection, id: FileId) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM files WHERE id = ?")?.execute([id])?;
+    Ok(())
 }
 
 /// Returns a file, if there is one with the id.
@@ -39,7 +40,7 @@ pub fn find(connection: &Connection, id: FileId) -> rusqlite::Result<Option<File
 /// Lists files, all or those of one purpose.
 pub fn list(
     connection: &Connection,
-    page: &Page<FileId>,
+    page: &Rows<FileId>,
     purpose: Option<&str>,
 ) -> rusqlite::Result<Vec<File>> {
     let sql = match page.sort {

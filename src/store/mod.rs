@@ -58,6 +58,17 @@ fn rows(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
+/// The writer while it does not wait for the disk; it does again however this ends.
+struct Unhurried(r2d2::PooledConnection<SqliteConnectionManager>);
+
+impl Drop for Unhurried {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.pragma_update(None, "synchronous", "FULL") {
+            tracing::error!("the database does not wait for the disk: {error}");
+        }
+    }
+}
+
 impl Store {
     /// Runs a query on a connection that cannot write.
     pub fn read<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
@@ -121,11 +132,9 @@ impl Store {
         &self,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        let mut writer = self.writer.get()?;
-        writer.pragma_update(None, "synchronous", "NORMAL")?;
-        let result = work(&mut writer);
-        writer.pragma_update(None, "synchronous", "FULL")?;
-        Ok(result?)
+        let mut writer = Unhurried(self.writer.get()?);
+        writer.0.pragma_update(None, "synchronous", "NORMAL")?;
+        Ok(work(&mut writer.0)?)
     }
 
     /// Brings the write-ahead log into the database, so that a copy of the one file is whole.

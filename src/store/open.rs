@@ -192,6 +192,8 @@ fn pool(path: &Path, flags: OpenFlags, size: u32, cache: i32) -> Result<Pool, r2
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "temp_store", "MEMORY")?;
+        // A long transaction leaves a long log, which is cut again once it is in the database.
+        connection.pragma_update(None, "journal_size_limit", 8 * 1024 * 1024)?;
         // SQLite takes a negative number for KiB.
         connection.pragma_update(None, "cache_size", -cache)?;
         connection.set_prepared_statement_cache_capacity(64);

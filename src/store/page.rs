@@ -2,7 +2,7 @@
 
 /// Which rows of a list to return.
 #[derive(Clone, Copy, Debug)]
-pub struct Page<T> {
+pub struct Rows<T> {
     /// Only rows behind this one, whether or not it is still there.
     pub after: Option<T>,
     /// Which rows come first.
@@ -12,11 +12,10 @@ pub struct Page<T> {
 }
 
 /// Which rows of a list come first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sort {
     /// The oldest.
     Oldest,
     /// The newest.
-    #[default]
     Newest,
 }

@@ -296,13 +296,14 @@ impl<'de> Deserialize<'de> for Key<'de> {
 }
 
 fn check_messages(messages: Option<&RawValue>) -> Result<(), InvalidAsk> {
-    let messages = messages.ok_or_else(|| missing("messages", "send the conversation so far"))?.get();
-    let inside = messages.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    match inside.map(str::trim_ascii) {
-        None => Err(InvalidAsk::Field("`messages` must be a list of messages".to_owned())),
-        Some("") => Err(InvalidAsk::Field("`messages` is empty: send the conversation so far".to_owned())),
-        Some(_) => Ok(()),
+    let messages = messages.ok_or_else(|| missing("messages", "send the conversation so far"))?;
+    if !messages.get().starts_with('[') {
+        return Err(InvalidAsk::Field("`messages` must be a list of messages".to_owned()));
     }
+    if is_empty_list(messages) {
+        return Err(InvalidAsk::Field("`messages` is empty: send the conversation so far".to_owned()));
+    }
+    Ok(())
 }
 
 fn is_empty_list(raw: &RawValue) -> bool {
