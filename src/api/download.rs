@@ -11,8 +11,8 @@ use actix_web::HttpRequest;
 use actix_web::HttpResponse;
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_RANGE, ETAG, EntityTag, Header as _, IF_RANGE,
-    IfNoneMatch, RANGE, Range as RangeHeader, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_RANGE, ETAG, EntityTag, Header as _,
+    HeaderName, IF_RANGE, IfNoneMatch, RANGE, Range as RangeHeader, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::web::Bytes;
 
@@ -25,8 +25,8 @@ use crate::http::block::block;
 use crate::http::exchange::Exchange;
 use crate::http::public::Call;
 
-/// Kept by nobody but the client, which asks whether it is still good.
-const CACHED: &str = "private, no-cache";
+/// Who may keep a copy: the client, as long as it asks each time whether it may still read the file.
+const KEPT: (HeaderName, &str) = (CACHE_CONTROL, "private, no-cache");
 
 /// Returns what is in a file, or the part of it that is asked for (RFC 9110, sections 13 and 14).
 pub(super) async fn content(call: Call) -> Result<HttpResponse, ApiError> {
@@ -38,10 +38,7 @@ pub(super) async fn content(call: Call) -> Result<HttpResponse, ApiError> {
     let etag = EntityTag::new_strong(hex::encode(&file.sha256));
     if is_known(&call.request, &etag) {
         let mut response = HttpResponse::NotModified();
-        return Ok(response
-            .insert_header((ETAG, etag.to_string()))
-            .insert_header((CACHE_CONTROL, CACHED))
-            .finish());
+        return Ok(response.insert_header((ETAG, etag.to_string())).insert_header(KEPT).finish());
     }
     let part = part(&call.request, &etag, file.bytes)?;
     let mut response = if part.is_some() { HttpResponse::PartialContent() } else { HttpResponse::Ok() };
@@ -55,7 +52,7 @@ pub(super) async fn content(call: Call) -> Result<HttpResponse, ApiError> {
         .insert_header((CONTENT_DISPOSITION, disposition::attachment(&file.filename)))
         .insert_header((ETAG, etag.to_string()))
         .insert_header((ACCEPT_RANGES, "bytes"))
-        .insert_header((CACHE_CONTROL, CACHED))
+        .insert_header(KEPT)
         .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .body(Content::new(files, id, range, call.exchange)))
 }

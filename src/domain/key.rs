@@ -141,7 +141,7 @@ impl Name {
     pub fn parse(text: &str) -> Result<Self, String> {
         let name = text.trim();
         if name.is_empty() {
-            return Err("is blank: say what the key is for".to_owned());
+            return Err("is blank: say what it is for".to_owned());
         }
         if name.chars().count() > MAX_NAME {
             return Err(format!("has more than {MAX_NAME} characters"));
