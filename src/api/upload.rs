@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use actix_multipart::{Field, Multipart, MultipartError};
 use actix_web::HttpResponse;
+use actix_web::error::PayloadError;
 use actix_web::http::header::CONTENT_DISPOSITION;
 use futures_util::StreamExt as _;
 
@@ -22,6 +23,9 @@ use crate::http::{ApiError, body};
 const AROUND: u64 = 1024 * 1024;
 /// The longest field that is no file, in bytes.
 const LONGEST_FIELD: usize = 1024;
+/// What is said of a part whose headers cannot be read, are too long, or do not name it.
+const HEADERS: &str = "the form cannot be read: the headers of each part must be short, in UTF-8, and name it, such as \
+     `Content-Disposition: form-data; name=\"file\"; filename=\"a.txt\"`";
 
 /// Stores a file.
 pub(super) async fn create(call: Call<Streamed>) -> Result<HttpResponse, ApiError> {
@@ -48,6 +52,7 @@ pub(super) async fn create(call: Call<Streamed>) -> Result<HttpResponse, ApiErro
 async fn receive(call: &Call<Streamed>, begun: &mut Option<FileId>) -> Result<File, ApiError> {
     let files = &call.rooms.files;
     let most = files.limits().max_bytes;
+    body::check_form(call.request.headers())?;
     body::check_length(&call.request, most.saturating_add(AROUND)).map_err(|_| FilesError::TooLarge(most))?;
     let pieces = call.body.pieces(most.saturating_add(AROUND));
     let mut form = Multipart::new(call.request.headers(), pieces);
@@ -148,8 +153,15 @@ fn broken(body: &Streamed, error: &MultipartError) -> ApiError {
     match (body.failure(), error) {
         (Some(failure), _) => failure,
         (None, E::ContentTypeMissing | E::ContentTypeParse | E::ContentTypeIncompatible) => {
-            ApiError::UnsupportedMediaType("multipart/form-data")
+            ApiError::UnsupportedMediaType(body::FORM)
         }
+        (
+            None,
+            E::Parse(_)
+            | E::Payload(PayloadError::Overflow)
+            | E::ContentDispositionMissing
+            | E::ContentDispositionNameMissing,
+        ) => ApiError::bad_request(HEADERS),
         (None, E::Payload(error)) => body::broken(error),
         (None, _) => ApiError::bad_request(format!("the form cannot be read: {error}")),
     }

@@ -8,6 +8,7 @@ mod upload;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use ring::rand::SystemRandom;
 
@@ -23,6 +24,8 @@ use crate::store::{self, Store, StoreError};
 pub const CHUNK: usize = 128 * 1024;
 /// As many chunks are cleared away at a time, so that other writers need not wait for long.
 const SLICE: u32 = 16;
+/// How long a start may take to clear away what is left of uploads.
+const LONGEST_START: Duration = Duration::from_secs(2);
 /// What uploads leave free on the disk, in bytes: so much that they can be cleared away, and all else goes on.
 const HEADROOM: u64 = 8 * 1024 * 1024;
 
@@ -81,17 +84,12 @@ impl From<rusqlite::Error> for FilesError {
 }
 
 impl Files {
-    /// Returns the files in a store. What uploads left there that an earlier process did not end is to be cleared
-    /// away, as if they had been given up just now.
+    /// Returns the files in a store. Clears away what uploads left there that an earlier process did not end; where
+    /// that takes longer than a start should, the keeper does the rest.
     pub fn open(store: Arc<Store>, clock: Clock, limits: Limits) -> Result<Arc<Self>, StoreError> {
         let loose = store.read(store::files::loose)?;
-        if !loose.is_empty() {
-            tracing::info!(
-                "clearing away {} files that were not complete or not wanted any more",
-                loose.len()
-            );
-        }
-        Ok(Arc::new(Self {
+        let count = loose.len();
+        let files = Self {
             used: AtomicU64::new(store.read(store::files::total_bytes)?),
             store,
             clock,
@@ -101,7 +99,18 @@ impl Files {
             // They are not among the bytes in use.
             given_up: Mutex::new(loose.into_iter().map(|id| (id, 0)).collect()),
             is_full: AtomicBool::new(false),
-        }))
+        };
+        let until = Instant::now() + LONGEST_START;
+        while !files.is_clear() && Instant::now() < until {
+            if let Err(error) = files.clear_next() {
+                tracing::warn!("the space of files that are not wanted any more is not free yet: {error}");
+                break;
+            }
+        }
+        if count > 0 && files.is_clear() {
+            tracing::info!("cleared away {count} files that were not complete or not wanted any more");
+        }
+        Ok(Arc::new(files))
     }
 
     /// Returns how much is kept.

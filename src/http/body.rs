@@ -60,21 +60,43 @@ pub fn check_length(request: &HttpRequest, most: u64) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// The type of a form with files in it.
+pub const FORM: &str = "multipart/form-data";
+
 /// Fails if the body is said to be something else than JSON, or packed; one that says nothing is taken for it.
 pub fn check_json(headers: &HeaderMap) -> Result<(), ApiError> {
-    if headers
-        .get(CONTENT_ENCODING)
-        .is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
-    {
+    if is_packed(headers) {
         return Err(ApiError::UnsupportedMediaType("application/json` and without `Content-Encoding"));
     }
-    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(()) };
-    let text = value.to_str().unwrap_or_default().to_ascii_lowercase();
-    let kind = text.split(';').next().unwrap_or_default().trim();
-    if kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json")) {
-        return Ok(());
+    match kind(headers) {
+        None => Ok(()),
+        Some(kind) if kind == "application/json" => Ok(()),
+        Some(kind) if kind.starts_with("application/") && kind.ends_with("+json") => Ok(()),
+        Some(_) => Err(ApiError::UnsupportedMediaType("application/json")),
     }
-    Err(ApiError::UnsupportedMediaType("application/json"))
+}
+
+/// Fails unless the body is said to be a form that may have files in it, and not packed.
+pub fn check_form(headers: &HeaderMap) -> Result<(), ApiError> {
+    if is_packed(headers) {
+        return Err(ApiError::UnsupportedMediaType("multipart/form-data` and without `Content-Encoding"));
+    }
+    if kind(headers).is_some_and(|kind| kind == FORM) {
+        Ok(())
+    } else {
+        Err(ApiError::UnsupportedMediaType(FORM))
+    }
+}
+
+fn is_packed(headers: &HeaderMap) -> bool {
+    let encoding = headers.get(CONTENT_ENCODING);
+    encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+/// What the body is said to be, in small letters and without parameters.
+fn kind(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(CONTENT_TYPE)?.to_str().unwrap_or_default();
+    Some(text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
 }
 
 /// Returns what a client is told of a body that broke off.

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::future::Future as _;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
@@ -13,7 +13,7 @@ use actix_web::web::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::exchange::Exchange;
+use super::exchange::{self, Exchange};
 use super::public::Rooms;
 use super::signing::Checking;
 use super::{ApiError, body, signing};
@@ -38,7 +38,10 @@ struct Source {
     read: u64,
     /// As many bytes are taken.
     most: u64,
-    patience: Pin<Box<Sleep>>,
+    /// When a client that sends nothing is given up.
+    patience: Instant,
+    /// Wakes up now and then who waits for a piece, to look at the patience and the key.
+    look: Pin<Box<Sleep>>,
     /// Why no more pieces come, where it is not the framework that knows.
     failure: Option<ApiError>,
 }
@@ -51,8 +54,9 @@ impl Streamed {
         rooms: Rc<Rooms>,
         version: Version,
     ) -> Self {
-        let patience = Box::pin(sleep(body::LONGEST_PAUSE));
-        let source = Source { payload, checking, read: 0, most: u64::MAX, patience, failure: None };
+        let patience = Instant::now() + body::LONGEST_PAUSE;
+        let look = Box::pin(sleep(exchange::LOOK));
+        let source = Source { payload, checking, read: 0, most: u64::MAX, patience, look, failure: None };
         Self { pieces: Pieces { source: Rc::new(RefCell::new(source)), exchange }, rooms, version }
     }
 
@@ -91,13 +95,33 @@ impl Streamed {
 }
 
 impl Source {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, PayloadError>>> {
-        match Pin::new(&mut self.payload).poll_next(cx) {
-            Poll::Pending if self.patience.as_mut().poll(cx).is_ready() => {
-                self.fail(ApiError::RequestTimeout)
+    fn poll(
+        &mut self,
+        exchange: &Exchange,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, PayloadError>>> {
+        loop {
+            if exchange.is_over() {
+                return self.fail(ApiError::key_ended());
             }
+            let next = self.poll_piece(cx);
+            exchange.set_bytes_in(self.read);
+            if next.is_ready() {
+                return next;
+            }
+            ready!(self.look.as_mut().poll(cx));
+            let now = Instant::now();
+            if now >= self.patience {
+                return self.fail(ApiError::RequestTimeout);
+            }
+            self.look.as_mut().reset(now + exchange::LOOK);
+        }
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, PayloadError>>> {
+        match Pin::new(&mut self.payload).poll_next(cx) {
             Poll::Ready(Some(Ok(piece))) => {
-                self.patience.as_mut().reset(Instant::now() + body::LONGEST_PAUSE);
+                self.patience = Instant::now() + body::LONGEST_PAUSE;
                 self.read += piece.len() as u64;
                 if self.read > self.most {
                     return self.fail(ApiError::too_large(self.most));
@@ -121,12 +145,6 @@ impl Stream for Pieces {
     type Item = Result<Bytes, PayloadError>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let mut source = self.source.borrow_mut();
-        if self.exchange.is_over() {
-            return source.fail(ApiError::key_ended());
-        }
-        let next = source.poll(cx);
-        self.exchange.set_bytes_in(source.read);
-        next
+        self.source.borrow_mut().poll(&self.exchange, cx)
     }
 }
