@@ -17,6 +17,7 @@ mod deleted_keys;
 mod errors;
 mod failover;
 mod faults;
+mod files;
 mod idempotency;
 mod keys;
 mod limits;

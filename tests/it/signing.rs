@@ -16,7 +16,7 @@ fn hmac_hex(key: &str, message: &[u8]) -> String {
     hex(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()), message).as_ref())
 }
 
-fn signature(key: &str, timestamp: i64, body: &[u8]) -> String {
+pub fn signature(key: &str, timestamp: i64, body: &[u8]) -> String {
     hmac_hex(key, &[format!("{timestamp}.").as_bytes(), body].concat())
 }
 
@@ -24,7 +24,7 @@ fn post(body: impl Into<Vec<u8>>) -> Request {
     Request::new("POST", "/v1/chat/completions").header("Content-Type", "application/json").body(body)
 }
 
-fn with(request: Request, timestamp: impl Display, signature: &str) -> Request {
+pub fn with(request: Request, timestamp: impl Display, signature: &str) -> Request {
     request.header("X-MCP-Timestamp", timestamp.to_string()).header("X-MCP-Signature", signature)
 }
 

@@ -12,6 +12,8 @@ pub struct Binary {
     pub folder: Folder,
     pub public: SocketAddr,
     pub admin: SocketAddr,
+    /// The folder as the process sees it.
+    seen: PathBuf,
     child: Child,
 }
 
@@ -59,10 +61,37 @@ impl Binary {
 
     /// Starts it in a folder that has a configuration.
     pub fn start_in(folder: Folder) -> Self {
+        let command = command(&folder, &["serve"]);
+        let seen = folder.path().to_owned();
+        Self::spawn(folder, command, |_| seen)
+    }
+
+    /// Starts it with its data on a disk of its own that has this many MiB, in memory. Where that may not be made,
+    /// the test fails: `tests/run` says so and leaves such tests out.
+    pub fn start_on_a_small_disk(mebibytes: u32, toml: &str) -> Self {
+        let folder = Folder::new();
+        std::fs::write(folder.path().join("mcpd.toml"), format!("{CONFIG}{toml}")).unwrap();
+        std::fs::create_dir(folder.path().join("data")).unwrap();
+        let own = if rustix::process::geteuid().is_root() { "-m" } else { "-rm" };
+        let script = format!("mount -t tmpfs -o size={mebibytes}m none data && exec \"$0\" serve");
+        let plain = command(&folder, &[]);
+        let mut command = Command::new("unshare");
+        command.args([own, "sh", "-c", &script]).arg(plain.get_program()).current_dir(folder.path());
+        command.stdin(Stdio::null());
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MCPD")) {
+            command.env_remove(name);
+        }
+        let path = folder.path().strip_prefix("/").unwrap().to_owned();
+        // The mount is the process's own; this is the way to look at it from outside.
+        Self::spawn(folder, command, |pid| PathBuf::from(format!("/proc/{pid}/root")).join(path))
+    }
+
+    fn spawn(folder: Folder, mut command: Command, seen: impl FnOnce(u32) -> PathBuf) -> Self {
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
-        let child = command(&folder, &["serve"]).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let mut binary = Self {
             folder,
+            seen: seen(child.id()),
             public: SocketAddr::from(([127, 0, 0, 1], 0)),
             admin: SocketAddr::from(([127, 0, 0, 1], 0)),
             child,
@@ -92,11 +121,11 @@ impl Binary {
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.seen.join(name)
     }
 
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.path("log")).unwrap_or_default()
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
     pub fn default_key(&self) -> String {
