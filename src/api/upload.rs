@@ -14,7 +14,7 @@ use super::files::View;
 use crate::domain::file::{File, Filename, Purpose};
 use crate::domain::id::FileId;
 use crate::files::{CHUNK, FilesError, Upload};
-use crate::http::block::block;
+use crate::http::block::{block, gently};
 use crate::http::public::Call;
 use crate::http::streamed::Streamed;
 use crate::http::{ApiError, body};
@@ -123,7 +123,7 @@ async fn fill(body: &Streamed, field: &mut Field, mut upload: Upload) -> Result<
 
 /// Writes a chunk and gives the room that it took back.
 async fn write(mut upload: Upload, mut chunk: Vec<u8>) -> Result<(Upload, Vec<u8>), ApiError> {
-    block(move || {
+    gently(move || {
         upload.write(&chunk)?;
         chunk.clear();
         Ok::<_, FilesError>((upload, chunk))

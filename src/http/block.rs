@@ -1,6 +1,7 @@
 //! The way to work that waits: for the database, for a disk.
 
 use actix_web::web;
+use tokio::sync::oneshot;
 
 use super::ApiError;
 
@@ -16,5 +17,33 @@ where
             tracing::error!("work was cut off: {error}");
             Err(ApiError::Internal)
         }
+    }
+}
+
+/// How much the work of [`gently`] steps back behind all other threads, in steps of `nice(2)`.
+const NICENESS: i32 = 10;
+
+/// Does as [`block`] on a thread of its own that gives way to all others: for long work that nobody's answer but its
+/// own waits for.
+pub async fn gently<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, ApiError>
+where
+    T: Send + 'static,
+    E: Into<ApiError> + Send + 'static,
+{
+    let (sender, result) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("gently".to_owned()).spawn(move || {
+        // Linux takes it for the calling thread alone. Where it is refused, the work is done all the same.
+        let _ = rustix::process::nice(NICENESS);
+        // Who has left needs no result.
+        let _ = sender.send(work());
+    });
+    if let Err(error) = thread {
+        tracing::error!("no thread for work: {error}");
+        return Err(ApiError::Internal);
+    }
+    match result.await {
+        Ok(result) => result.map_err(Into::into),
+        // The panic itself is in the log already.
+        Err(_) => Err(ApiError::Internal),
     }
 }
