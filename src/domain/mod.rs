@@ -14,6 +14,7 @@ pub mod models;
 pub mod network;
 pub mod plan;
 pub mod scope;
+pub mod sighting;
 pub mod signature;
 pub mod time;
 pub mod token;

@@ -78,6 +78,8 @@ impl FromStr for Scope {
 impl Scopes {
     /// All scopes, those to come too.
     pub const EVERY: Self = Self { every: true, bits: 0 };
+    /// None at all.
+    pub const NONE: Self = Self { every: false, bits: 0 };
 
     /// Tells whether the scope is among these.
     pub const fn contains(self, scope: Scope) -> bool {
@@ -94,7 +96,7 @@ impl Scopes {
 
     /// Returns the scopes with these names; an unknown one is an error that names it.
     pub fn parse<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, UnknownScope> {
-        let mut scopes = Self { every: false, bits: 0 };
+        let mut scopes = Self::NONE;
         for name in names {
             if name == "*" {
                 scopes.every = true;
@@ -103,6 +105,22 @@ impl Scopes {
             }
         }
         Ok(if scopes.every { Self::EVERY } else { scopes })
+    }
+
+    /// Returns these and the others.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        if self.every || other.every {
+            Self::EVERY
+        } else {
+            Self { every: false, bits: self.bits | other.bits }
+        }
+    }
+
+    /// Returns these and one more.
+    #[must_use]
+    pub const fn with(self, scope: Scope) -> Self {
+        self.union(Self { every: false, bits: scope.bit() })
     }
 
     /// Tells whether there is none.

@@ -3,8 +3,12 @@
 use rusqlite::{Connection, Transaction};
 
 /// The schema versions, oldest first. A shipped file is never edited.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("../../sql/0001_init.sql"), include_str!("../../sql/0002_contexts_and_files.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("../../sql/0001_init.sql"),
+    include_str!("../../sql/0002_contexts_and_files.sql"),
+    include_str!("../../sql/0003_usage.sql"),
+    include_str!("../../sql/0004_watching.sql"),
+];
 
 /// The newest schema that this binary knows.
 #[expect(clippy::cast_possible_truncation, reason = "a handful")]
