@@ -149,6 +149,8 @@ struct Writer {
     rooms: Rooms,
     /// Allowances whose windows have changed since they were last written.
     unkept: HashMap<KeyId, Arc<Allowance>>,
+    /// Usage that is still to be written.
+    usage: Batch,
     last_windows: Instant,
     pruning: Pruning,
     clearing: Clearing,
@@ -159,7 +161,7 @@ struct Writer {
 /// What a batch has to do.
 struct Work {
     jobs: Vec<Job>,
-    usage: Batch,
+    usage: bool,
     windows: bool,
 }
 
@@ -168,6 +170,7 @@ impl Writer {
         Self {
             rooms,
             unkept: HashMap::new(),
+            usage: Batch::default(),
             last_windows: Instant::now(),
             pruning: Pruning::new(),
             clearing: Clearing::new(),
@@ -201,6 +204,7 @@ impl Writer {
             // A fault in one batch must not end the writing of all to come, nor come again with each of them.
             let written = catch_unwind(AssertUnwindSafe(|| self.carry_out(work))).unwrap_or_else(|_| {
                 tracing::error!("a batch of usage and limits was lost to a fault in mcpd");
+                self.usage = Batch::default();
                 if windows {
                     self.leave_windows();
                 }
@@ -218,9 +222,12 @@ impl Writer {
 
     fn gather(&mut self, jobs: Vec<Job>, flush: bool, stop: bool) -> Work {
         self.unkept.extend(self.rooms.changed.try_iter().map(|allowance| (allowance.id, allowance)));
+        if flush {
+            self.usage.merge(self.rooms.meter.drain());
+        }
         Work {
             jobs,
-            usage: if flush { self.rooms.meter.drain() } else { Batch::default() },
+            usage: flush && !self.usage.is_empty(),
             windows: !self.unkept.is_empty() && (stop || self.last_windows.elapsed() >= WINDOWS),
         }
     }
@@ -235,11 +242,13 @@ impl Writer {
             if !std::mem::replace(&mut self.failing, true) {
                 tracing::error!("cannot write usage and limits, trying again until it works: {error}");
             }
-            self.rooms.meter.put_back(work.usage);
             return false;
         }
         if work.is_anything() && std::mem::take(&mut self.failing) {
             tracing::info!("usage and limits are being written again");
+        }
+        if work.usage {
+            self.usage = Batch::default();
         }
         if work.windows {
             self.leave_windows();
@@ -266,13 +275,20 @@ impl Writer {
                 store::seals::insert(transaction, *key, seal, *expires_at)?;
             }
         }
-        for (bucket, figures) in &work.usage.figures {
-            store::usage::add(transaction, bucket, figures)?;
-        }
-        for (key, last) in &work.usage.last_uses {
-            store::keys::note_use(transaction, *key, *last)?;
+        if work.usage {
+            self.write_usage(transaction)?;
         }
         if work.windows { self.write_windows(transaction) } else { Ok(()) }
+    }
+
+    fn write_usage(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
+        for (bucket, figures) in &self.usage.figures {
+            store::usage::add(transaction, bucket, figures)?;
+        }
+        for (key, activity) in &self.usage.activities {
+            store::keys::note_use(transaction, *key, activity.last)?;
+        }
+        Ok(())
     }
 
     fn write_windows(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
@@ -293,6 +309,6 @@ impl Writer {
 impl Work {
     fn is_anything(&self) -> bool {
         let seals = self.jobs.iter().any(|job| matches!(job, Job::Seal { .. }));
-        seals || !self.usage.is_empty() || self.windows
+        seals || self.usage || self.windows
     }
 }

@@ -46,6 +46,21 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// Returns one request that came in at the given time and was answered well, without a key.
+    pub const fn once(at: Timestamp) -> Self {
+        Self {
+            requests: 1,
+            errors: 0,
+            admitted: 0,
+            failures: 0,
+            rate_limited: 0,
+            failed_auth: 0,
+            scopes: Scopes::NONE,
+            first: at,
+            last: at,
+        }
+    }
+
     /// Adds what else was seen.
     pub fn merge(&mut self, other: &Self) {
         self.requests += other.requests;

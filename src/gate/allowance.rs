@@ -21,7 +21,11 @@ pub struct Allowance {
 
 /// One request in flight; dropping it makes room for another.
 #[derive(Debug)]
-pub struct Slot(Arc<Allowance>);
+pub struct Slot {
+    allowance: Arc<Allowance>,
+    /// How many were in flight as it was taken, this one included.
+    pub in_flight: u32,
+}
 
 impl Allowance {
     /// Returns an allowance of which nothing was used yet.
@@ -44,8 +48,8 @@ impl Allowance {
         let most = most.map_or(u32::MAX, NonZeroU32::get);
         self.in_flight
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |taken| (taken < most).then_some(taken + 1))
-            .is_ok()
-            .then(|| Slot(Arc::clone(self)))
+            .ok()
+            .map(|taken| Slot { allowance: Arc::clone(self), in_flight: taken + 1 })
     }
 
     /// Takes one request from the window; tells what is left either way.
@@ -83,7 +87,7 @@ impl Allowance {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
+        self.allowance.in_flight.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

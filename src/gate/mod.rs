@@ -21,7 +21,7 @@ pub use refusal::{Refusal, Refused};
 
 use crate::clock::{Clock, Now};
 use crate::domain::key::Status;
-use crate::domain::scope::Scope;
+use crate::domain::scope::{Scope, Scopes};
 use crate::domain::token::Token;
 
 /// The gate in front of every `/v1` request.
@@ -54,6 +54,15 @@ pub enum Demand {
     AnyKey,
 }
 
+impl Demand {
+    const fn scopes(self) -> Scopes {
+        match self {
+            Self::Scope(scope) => Scopes::NONE.with(scope),
+            Self::AnyKey => Scopes::NONE,
+        }
+    }
+}
+
 impl Gate {
     /// Returns a gate before these keys that lets `failed_auth_per_minute` wrong ones an address pass as
     /// plain errors, and hands on each allowance that changes.
@@ -73,7 +82,7 @@ impl Gate {
         if let Demand::Scope(scope) = demand {
             check_scope(&entry, scope, now)?;
         }
-        self.take(entry, now)
+        self.take(entry, demand, now)
     }
 
     /// Finds the live key of a request and checks the client's address; takes nothing.
@@ -99,7 +108,7 @@ impl Gate {
     }
 
     /// Takes a slot and a request from the limits: both, or neither.
-    fn take(&self, entry: Arc<Entry>, now: Now) -> Result<Permit, Refused> {
+    fn take(&self, entry: Arc<Entry>, demand: Demand, now: Now) -> Result<Permit, Refused> {
         let Some(slot) = entry.allowance.enter(entry.key.settings.max_concurrent) else {
             return Err(refuse(entry, Refusal::TooManyConcurrent, now));
         };
@@ -109,7 +118,7 @@ impl Gate {
                     // Nobody listens any more only while the server stops, after its last request.
                     let _ = self.changed.send(Arc::clone(&entry.allowance));
                 }
-                Ok(Permit::new(entry, quota, slot))
+                Ok(Permit::new(entry, quota, slot, demand.scopes()))
             }
             Err(quota) => {
                 let refusal = Refusal::RateLimited(quota);

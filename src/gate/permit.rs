@@ -1,5 +1,6 @@
 //! The proof that a request was let through, and what it gives back when it ends.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use super::keyring::Entry;
 use super::refusal::{Refusal, Refused};
 use super::replay::{self, NotAccepted};
 use crate::clock::Now;
-use crate::domain::scope::Scope;
+use crate::domain::scope::{Scope, Scopes};
 use crate::domain::signature::Seal;
 use crate::domain::window::Quota;
 
@@ -19,13 +20,25 @@ pub struct Permit {
     pub entry: Arc<Entry>,
     /// What is left of the limit after this request.
     pub quota: Quota,
-    _slot: Slot,
+    /// The scopes that the request has called for so far.
+    scopes: Cell<Scopes>,
+    slot: Slot,
 }
 
 impl Permit {
     /// Returns a permit for a request that passed the checks.
-    pub(super) fn new(entry: Arc<Entry>, quota: Quota, slot: Slot) -> Self {
-        Self { entry, quota, _slot: slot }
+    pub(super) fn new(entry: Arc<Entry>, quota: Quota, slot: Slot, scopes: Scopes) -> Self {
+        Self { entry, quota, scopes: Cell::new(scopes), slot }
+    }
+
+    /// Returns the scopes that the request has called for so far.
+    pub fn scopes(&self) -> Scopes {
+        self.scopes.get()
+    }
+
+    /// Returns how many requests were in flight as this one was let through, itself included.
+    pub const fn in_flight(&self) -> u32 {
+        self.slot.in_flight
     }
 
     /// Fails if the key may not name the model.
@@ -39,6 +52,7 @@ impl Permit {
     /// Fails if the key lacks a scope that the request's body calls for.
     pub fn check_scope(&self, scope: Scope) -> Result<(), Refused> {
         if self.entry.key.settings.scopes.contains(scope) {
+            self.scopes.set(self.scopes.get().with(scope));
             return Ok(());
         }
         Err(self.refuse(Refusal::MissingScope(scope)))

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::http::header::HeaderValue;
 use actix_web::web::Bytes;
 
 use super::ApiError;
@@ -17,12 +18,14 @@ use super::bare_errors::Tail;
 use crate::clock::{Clock, Now};
 use crate::domain::histogram::Histogram;
 use crate::domain::key::LastUse;
+use crate::domain::scope::Scopes;
+use crate::domain::sighting::Seen;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::{Bucket, CLIENT_CLOSED_REQUEST, Figures, Tokens};
 use crate::domain::window::Quota;
 use crate::gate::Permit;
 use crate::gate::keyring::Entry;
-use crate::meter::{Meter, Record};
+use crate::meter::{Activity, Meter, Record, Who};
 
 /// A request being answered.
 ///
@@ -34,6 +37,7 @@ pub struct Exchange {
     started: Now,
     endpoint: Cell<&'static str>,
     client: Cell<Option<IpAddr>>,
+    user_agent: Option<HeaderValue>,
     entry: RefCell<Option<Arc<Entry>>>,
     permit: RefCell<Option<Permit>>,
     quota: Cell<Option<Quota>>,
@@ -63,7 +67,12 @@ pub enum Certainty {
 
 impl Exchange {
     /// Returns the exchange of a request that has just come in.
-    pub fn begin(meter: Arc<Meter>, clock: Clock, endpoint: &'static str) -> Rc<Self> {
+    pub fn begin(
+        meter: Arc<Meter>,
+        clock: Clock,
+        endpoint: &'static str,
+        user_agent: Option<HeaderValue>,
+    ) -> Rc<Self> {
         let started = clock.now();
         meter.open();
         Rc::new(Self {
@@ -72,6 +81,7 @@ impl Exchange {
             started,
             endpoint: Cell::new(endpoint),
             client: Cell::default(),
+            user_agent,
             entry: RefCell::default(),
             permit: RefCell::default(),
             quota: Cell::default(),
@@ -187,10 +197,17 @@ impl Exchange {
         if self.settled.replace(true) {
             return;
         }
-        let admitted = self.permit.borrow_mut().take().is_some();
+        let permit = self.permit.borrow_mut().take();
         let (status, code) = self.outcome.get();
-        let key = self.entry.borrow().as_ref().map(|entry| entry.key.id);
+        let entry = self.entry.borrow();
+        let key = entry.as_ref().map(|entry| entry.key.id);
         let at = self.started.wall;
+        let last = LastUse { at, ip: self.client.get() };
+        let activity = permit.as_ref().map(|permit| Activity {
+            last,
+            peak_rate: permit.quota.limit.saturating_sub(permit.quota.remaining),
+            peak_concurrent: permit.in_flight(),
+        });
         let latency = self.clock.steady().saturating_sub(self.started.steady);
         let mut latencies = Histogram::default();
         latencies.record(latency);
@@ -214,8 +231,30 @@ impl Exchange {
                 estimated: u64::from(certainty == Certainty::Estimated),
             },
             code,
-            last_use: admitted.then(|| LastUse { at, ip: self.client.get() }),
+            activity,
+            who: Who {
+                key,
+                superseded: entry.as_ref().is_some_and(|entry| entry.key.rotated_to.is_some()),
+                client: self.client.get(),
+                user_agent: self.user_agent.as_ref().map_or(b"", HeaderValue::as_bytes),
+                endpoint: self.endpoint.get(),
+            },
+            seen: seen(status, code, permit.as_ref(), at),
         });
+    }
+}
+
+/// What one answer is to those who watch its key.
+fn seen(status: u16, code: Option<&'static str>, permit: Option<&Permit>, at: Timestamp) -> Seen {
+    let refused_with = |codes: &[&str]| permit.is_none() && code.is_some_and(|code| codes.contains(&code));
+    Seen {
+        errors: u64::from(status >= 400),
+        admitted: u64::from(permit.is_some()),
+        failures: u64::from(status >= 400 && !matches!(status, 401 | 429 | CLIENT_CLOSED_REQUEST)),
+        rate_limited: u64::from(refused_with(&["rate_limit_exceeded", "concurrency_limit_exceeded"])),
+        failed_auth: u64::from(refused_with(&["invalid_api_key", "too_many_failed_attempts"])),
+        scopes: permit.map_or(Scopes::NONE, Permit::scopes),
+        ..Seen::once(at)
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{Method, Version};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
@@ -125,7 +125,8 @@ pub async fn serve(rooms: Rc<Rooms>, request: HttpRequest, mut payload: Payload)
         Found::Route(route, _) => (route.pattern, route.access != Access::Open),
         _ => ("unmatched", is_api(request.uri().path())),
     };
-    let exchange = Exchange::begin(Arc::clone(&rooms.meter), rooms.clock.clone(), endpoint);
+    let user_agent = request.headers().get(header::USER_AGENT).cloned();
+    let exchange = Exchange::begin(Arc::clone(&rooms.meter), rooms.clock.clone(), endpoint, user_agent);
     let (head, exchange_held) = (request.clone(), Rc::clone(&exchange));
     let incoming = Incoming { rooms, request: head, id: id.clone(), exchange: exchange_held };
     let mut response = match AssertUnwindSafe(incoming.answer(found, &mut payload)).catch_unwind().await {

@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::Record;
+use super::{Activity, Record, Sightings};
 use crate::domain::id::KeyId;
-use crate::domain::key::LastUse;
 use crate::domain::usage::{Bucket, Figures};
 
 /// Answers counted but not yet kept.
@@ -12,8 +11,10 @@ use crate::domain::usage::{Bucket, Figures};
 pub struct Batch {
     /// Figures by bucket.
     pub figures: HashMap<Bucket, Figures>,
-    /// When each key was last used.
-    pub last_uses: HashMap<KeyId, LastUse>,
+    /// How each key was used.
+    pub activities: HashMap<KeyId, Activity>,
+    /// Who was seen.
+    pub sightings: Sightings,
     /// Refusals and failures by code.
     pub(super) refusals: HashMap<&'static str, u64>,
 }
@@ -24,20 +25,23 @@ impl Batch {
         self.figures.is_empty()
     }
 
-    pub(super) fn add(&mut self, record: Record) {
-        if let (Some(key), Some(last)) = (record.bucket.key, record.last_use) {
-            self.note_use(key, last);
+    pub(super) fn add(&mut self, record: Record<'_>) {
+        if let (Some(key), Some(activity)) = (record.bucket.key, record.activity) {
+            self.note_use(key, activity);
         }
+        self.sightings.note(record.who, &record.seen);
         if let Some(code) = record.code {
             *self.refusals.entry(code).or_default() += 1;
         }
         self.figures.entry(record.bucket).or_default().merge(&record.figures);
     }
 
-    pub(super) fn merge(&mut self, other: Self) {
-        for (key, last) in other.last_uses {
-            self.note_use(key, last);
+    /// Adds what was counted elsewhere, or later.
+    pub fn merge(&mut self, other: Self) {
+        for (key, activity) in other.activities {
+            self.note_use(key, activity);
         }
+        self.sightings.merge(other.sightings);
         for (code, count) in other.refusals {
             *self.refusals.entry(code).or_default() += count;
         }
@@ -46,10 +50,12 @@ impl Batch {
         }
     }
 
-    fn note_use(&mut self, key: KeyId, last: LastUse) {
-        let latest = self.last_uses.entry(key).or_insert(last);
-        if latest.at <= last.at {
-            *latest = last;
+    fn note_use(&mut self, key: KeyId, activity: Activity) {
+        let known = self.activities.entry(key).or_insert(activity);
+        if known.last.at <= activity.last.at {
+            known.last = activity.last;
         }
+        known.peak_rate = known.peak_rate.max(activity.peak_rate);
+        known.peak_concurrent = known.peak_concurrent.max(activity.peak_concurrent);
     }
 }

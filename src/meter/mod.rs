@@ -1,15 +1,18 @@
 //! Usage, counted in memory where the requests end, and handed over in batches.
 
 mod batch;
+mod sightings;
 mod totals;
 
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use batch::Batch;
+pub use sightings::{Sightings, Who};
 pub use totals::Totals;
 
 use crate::domain::key::LastUse;
+use crate::domain::sighting::Seen;
 use crate::domain::usage::{Bucket, Figures};
 
 /// More than there are workers, so that each counts on its own.
@@ -19,8 +22,6 @@ const SHARDS: usize = 64;
 #[derive(Debug)]
 pub struct Meter {
     shards: Box<[Mutex<Batch>]>,
-    /// Counted in the totals, but not kept yet: the disk was full.
-    unkept: Mutex<Batch>,
     totals: Mutex<Totals>,
     streams: AtomicI64,
     /// Exchanges that have begun and are not counted yet.
@@ -29,7 +30,7 @@ pub struct Meter {
 
 /// One answer, as it ended.
 #[derive(Debug)]
-pub struct Record {
+pub struct Record<'a> {
     /// What it counts under.
     pub bucket: Bucket,
     /// What it counts.
@@ -37,24 +38,33 @@ pub struct Record {
     /// The code it was refused or failed with.
     pub code: Option<&'static str>,
     /// The use of its key, if it was let through.
-    pub last_use: Option<LastUse>,
+    pub activity: Option<Activity>,
+    /// Who asked.
+    pub who: Who<'a>,
+    /// What was seen of them.
+    pub seen: Seen,
+}
+
+/// The use of a key by a request, or by several: the last of them, and the most of any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Activity {
+    /// When and from where.
+    pub last: LastUse,
+    /// Requests let through in 60 seconds.
+    pub peak_rate: u32,
+    /// Requests in flight.
+    pub peak_concurrent: u32,
 }
 
 impl Meter {
     /// Returns a meter that has counted nothing.
     pub fn new() -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self {
-            shards,
-            unkept: Mutex::default(),
-            totals: Mutex::default(),
-            streams: AtomicI64::new(0),
-            open: AtomicUsize::new(0),
-        }
+        Self { shards, totals: Mutex::default(), streams: AtomicI64::new(0), open: AtomicUsize::new(0) }
     }
 
     /// Counts an answer.
-    pub fn count(&self, record: Record) {
+    pub fn count(&self, record: Record<'_>) {
         lock(&self.shards[this_thread()]).add(record);
     }
 
@@ -73,20 +83,14 @@ impl Meter {
         self.open.load(Ordering::Acquire) == 0
     }
 
-    /// Returns what was counted since the last time, to be kept.
+    /// Returns what was counted since the last time, to be looked at and kept.
     pub fn drain(&self) -> Batch {
         let mut fresh = Batch::default();
         for shard in &self.shards {
             fresh.merge(std::mem::take(&mut *lock(shard)));
         }
         self.totals().add(&fresh);
-        fresh.merge(std::mem::take(&mut *lock(&self.unkept)));
         fresh
-    }
-
-    /// Takes back what could not be kept, for the next time.
-    pub fn put_back(&self, batch: Batch) {
-        lock(&self.unkept).merge(batch);
     }
 
     /// Returns the totals since the start, as of the last drain.

@@ -12,6 +12,8 @@ use actix_web::web::Bytes;
 use futures_util::{StreamExt as _, stream};
 use mcpd::clock::Clock;
 use mcpd::config::Config;
+use mcpd::domain::sighting::Seen;
+use mcpd::domain::time::Timestamp;
 use mcpd::domain::usage::{Bucket, Figures};
 use mcpd::files::{Files, Limits};
 use mcpd::gate::Demand;
@@ -20,7 +22,7 @@ use mcpd::http::public::{Access, Handler, PublicRoute};
 use mcpd::http::routes::Route;
 use mcpd::keeper::{self, Keeper, Retention};
 use mcpd::keys::Keys;
-use mcpd::meter::{Meter, Record};
+use mcpd::meter::{Meter, Record, Who};
 use mcpd::store::Store;
 use mcpd::store::usage::Step;
 use rusqlite::Connection;
@@ -160,7 +162,9 @@ fn a_fault_of_the_background_writer_costs_one_batch_and_none_after_it() {
 
     let bucket = Bucket { minute: 0, key: None, endpoint: "/v1/key", status: 401, model: None };
     let figures = Figures { requests: 1, ..Figures::default() };
-    meter.count(Record { bucket, figures, code: None, last_use: None });
+    let who = Who { key: None, superseded: false, client: None, user_agent: b"", endpoint: "/v1/key" };
+    let seen = Seen::once(Timestamp::from_seconds(0));
+    meter.count(Record { bucket, figures, code: None, activity: None, who, seen });
     assert!(flush(), "it goes on writing");
     // By minute, hour and day.
     assert_eq!(written("usage"), 3);
