@@ -125,6 +125,12 @@ static ROUTES: &[AdminRoute] = &[
     }),
     route(Method::GET, "/admin/v1/usage", "Tells what was used", |call| Box::pin(usage::show(call))),
     route(Method::GET, "/admin/v1/audit", "Tells who changed what", |call| Box::pin(audit::list(call))),
+    route(Method::GET, "/admin/v1/audit/verify", "Proves that the audit log is as it was written", |call| {
+        Box::pin(audit::verify(call))
+    }),
+    route(Method::GET, "/admin/v1/audit/export", "Hands out the whole audit log", |call| {
+        Box::pin(audit::export(call))
+    }),
     route(Method::GET, "/admin/v1/openapi.json", "This document", |call| Box::pin(openapi::show(call))),
     Route {
         method: Method::GET,

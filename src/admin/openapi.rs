@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::http::Method;
 use serde_json::{Value, json};
 
-use super::audit::AuditRow;
+use super::audit::{AuditRow, VerificationView};
 use super::key_body::KeyBody;
 use super::key_view::{IssuedView, KeyView};
 use super::keys::RotateBody;
@@ -73,6 +73,13 @@ fn describe(builder: &mut Builder, method: &str, pattern: &str) -> Operation {
         }
         ("GET", "/admin/v1/usage") => Operation { answer: builder.schema::<UsageView>(), ..usual },
         ("GET", "/admin/v1/audit") => Operation { answer: builder.schema::<Page<AuditRow>>(), ..usual },
+        ("GET", "/admin/v1/audit/verify") => {
+            Operation { answer: builder.schema::<VerificationView>(), ..usual }
+        }
+        ("GET", "/admin/v1/audit/export") => {
+            let answer = builder.schema::<AuditRow>();
+            Operation { answer, media_type: Some("application/x-ndjson"), ..usual }
+        }
         ("GET", "/metrics") => {
             Operation { answer: json!({"type": "string"}), media_type: Some("text/plain"), ..usual }
         }

@@ -10,6 +10,7 @@ mod access;
 mod addresses;
 mod admin;
 mod anthropic_upstream;
+mod audit;
 mod churn;
 mod contexts;
 mod daemon;
