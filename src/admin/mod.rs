@@ -1,6 +1,7 @@
 //! The admin API: loopback and a Unix socket only.
 
 mod audit;
+mod backup;
 mod guard;
 mod key_body;
 mod key_view;
@@ -130,6 +131,9 @@ static ROUTES: &[AdminRoute] = &[
     }),
     route(Method::GET, "/admin/v1/audit/export", "Hands out the whole audit log", |call| {
         Box::pin(audit::export(call))
+    }),
+    route(Method::POST, "/admin/v1/backup", "Hands out a copy of the database", |call| {
+        Box::pin(backup::create(call))
     }),
     route(Method::GET, "/admin/v1/openapi.json", "This document", |call| Box::pin(openapi::show(call))),
     Route {

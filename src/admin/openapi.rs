@@ -33,7 +33,8 @@ pub fn document() -> Value {
             Access::Metrics => "Needs the admin token unless `admin.open_metrics` is set.",
         };
         let operation = describe(&mut builder, route.method.as_str(), route.pattern);
-        let headers = if route.method == Method::POST { IDEMPOTENCY } else { &[] };
+        let repeats_nothing = route.pattern == "/admin/v1/backup";
+        let headers = if route.method == Method::POST && !repeats_nothing { IDEMPOTENCY } else { &[] };
         let operation =
             Operation { needs: Some(needs.to_owned()), query: query_of(route), headers, ..operation };
         builder.add(route.method.as_str(), route.pattern, route.summary, operation);
@@ -79,6 +80,10 @@ fn describe(builder: &mut Builder, method: &str, pattern: &str) -> Operation {
         ("GET", "/admin/v1/audit/export") => {
             let answer = builder.schema::<AuditRow>();
             Operation { answer, media_type: Some("application/x-ndjson"), ..usual }
+        }
+        ("POST", "/admin/v1/backup") => {
+            let answer = json!({"type": "string", "format": "binary"});
+            Operation { answer, media_type: Some("application/vnd.sqlite3"), ..usual }
         }
         ("GET", "/metrics") => {
             Operation { answer: json!({"type": "string"}), media_type: Some("text/plain"), ..usual }

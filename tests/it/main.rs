@@ -11,6 +11,7 @@ mod addresses;
 mod admin;
 mod anthropic_upstream;
 mod audit;
+mod backup;
 mod churn;
 mod contexts;
 mod daemon;
