@@ -50,8 +50,8 @@ fn a_server_started_on_a_backup_has_all_that_there_was_and_nothing_since() {
     let messages = json!({"messages": [{"role": "user", "content": "Remember"}]});
     let context = id(&server.call(&key, Request::post("/v1/contexts", &messages)).expect(200));
     let file = id(&server.call(&key, upload(3 * MEBIBYTE / 2)).expect(200));
-    let content = format!("/v1/files/{file}/content");
-    let stored = server.call(&key, Request::get(&content)).expect(200).body;
+    let bytes = format!("/v1/files/{file}/content");
+    let stored = server.call(&key, Request::get(&bytes)).expect(200).body;
 
     let copy = server.admin(backup()).expect(200);
     assert_eq!(copy.header("content-type"), Some("application/vnd.sqlite3"));
@@ -78,7 +78,7 @@ fn a_server_started_on_a_backup_has_all_that_there_was_and_nothing_since() {
     assert_eq!(server.call(&key, Request::get("/v1/key")).expect(200).json()["id"], made["id"]);
     let context = server.call(&key, Request::get(&format!("/v1/contexts/{context}"))).expect(200).json();
     assert_eq!(context["messages"], messages["messages"]);
-    assert_eq!(server.call(&key, Request::get(&content)).expect(200).body, stored);
+    assert_eq!(server.call(&key, Request::get(&bytes)).expect(200).body, stored);
     let whole = server.admin(Request::get("/admin/v1/audit/verify")).expect(200).json();
     assert_eq!(whole["ok"], true, "{whole}");
     // It goes on: what is written after it is kept as ever.
