@@ -1,6 +1,7 @@
 //! The admin API: loopback and a Unix socket only.
 
 mod audit;
+mod backup;
 mod guard;
 mod key_body;
 mod key_view;
@@ -125,6 +126,15 @@ static ROUTES: &[AdminRoute] = &[
     }),
     route(Method::GET, "/admin/v1/usage", "Tells what was used", |call| Box::pin(usage::show(call))),
     route(Method::GET, "/admin/v1/audit", "Tells who changed what", |call| Box::pin(audit::list(call))),
+    route(Method::GET, "/admin/v1/audit/verify", "Proves that the audit log is as it was written", |call| {
+        Box::pin(audit::verify(call))
+    }),
+    route(Method::GET, "/admin/v1/audit/export", "Hands out the whole audit log", |call| {
+        Box::pin(audit::export(call))
+    }),
+    route(Method::POST, "/admin/v1/backup", "Hands out a copy of the database", |call| {
+        Box::pin(backup::create(call))
+    }),
     route(Method::GET, "/admin/v1/openapi.json", "This document", |call| Box::pin(openapi::show(call))),
     Route {
         method: Method::GET,

@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::http::Method;
 use serde_json::{Value, json};
 
-use super::audit::AuditRow;
+use super::audit::{AuditRow, VerificationView};
 use super::key_body::KeyBody;
 use super::key_view::{IssuedView, KeyView};
 use super::keys::RotateBody;
@@ -33,7 +33,8 @@ pub fn document() -> Value {
             Access::Metrics => "Needs the admin token unless `admin.open_metrics` is set.",
         };
         let operation = describe(&mut builder, route.method.as_str(), route.pattern);
-        let headers = if route.method == Method::POST { IDEMPOTENCY } else { &[] };
+        let repeats_nothing = route.pattern == "/admin/v1/backup";
+        let headers = if route.method == Method::POST && !repeats_nothing { IDEMPOTENCY } else { &[] };
         let operation =
             Operation { needs: Some(needs.to_owned()), query: query_of(route), headers, ..operation };
         builder.add(route.method.as_str(), route.pattern, route.summary, operation);
@@ -73,6 +74,17 @@ fn describe(builder: &mut Builder, method: &str, pattern: &str) -> Operation {
         }
         ("GET", "/admin/v1/usage") => Operation { answer: builder.schema::<UsageView>(), ..usual },
         ("GET", "/admin/v1/audit") => Operation { answer: builder.schema::<Page<AuditRow>>(), ..usual },
+        ("GET", "/admin/v1/audit/verify") => {
+            Operation { answer: builder.schema::<VerificationView>(), ..usual }
+        }
+        ("GET", "/admin/v1/audit/export") => {
+            let answer = builder.schema::<AuditRow>();
+            Operation { answer, media_type: Some("application/x-ndjson"), ..usual }
+        }
+        ("POST", "/admin/v1/backup") => {
+            let answer = json!({"type": "string", "format": "binary"});
+            Operation { answer, media_type: Some("application/vnd.sqlite3"), ..usual }
+        }
         ("GET", "/metrics") => {
             Operation { answer: json!({"type": "string"}), media_type: Some("text/plain"), ..usual }
         }

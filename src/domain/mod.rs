@@ -2,6 +2,7 @@
 
 pub mod alphabet;
 pub mod audit;
+pub mod chain;
 pub mod context;
 pub mod digest;
 pub mod file;

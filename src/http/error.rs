@@ -14,6 +14,7 @@ use crate::files::FilesError;
 use crate::gate::{Refusal, Refused};
 use crate::keys::KeysError;
 use crate::store::StoreError;
+use crate::store::backup::CopyError;
 use crate::upstream::{InvalidAsk, UpstreamError};
 
 /// Why a request has no answer of its own.
@@ -53,6 +54,8 @@ pub enum ApiError {
     Upstream(UpstreamError),
     /// The database cannot be used.
     StorageUnavailable,
+    /// There is no room on the disk for what was asked for: a message.
+    NoRoom(String),
     /// The server is stopping.
     Stopping,
     /// A bug; its cause is in the log.
@@ -151,7 +154,7 @@ impl ApiError {
             Self::ForbiddenHost            => (S::FORBIDDEN, PERMISSION, "forbidden_host"),
             Self::ForbiddenOrigin          => (S::FORBIDDEN, PERMISSION, "forbidden_origin"),
             Self::Upstream(error)          => upstream_parts(error),
-            Self::StorageUnavailable       => (S::SERVICE_UNAVAILABLE, API, "storage_unavailable"),
+            Self::StorageUnavailable | Self::NoRoom(_) => (S::SERVICE_UNAVAILABLE, API, "storage_unavailable"),
             Self::Stopping                 => (S::SERVICE_UNAVAILABLE, API, "shutting_down"),
             Self::Internal                 => (S::INTERNAL_SERVER_ERROR, API, "internal_error"),
         }
@@ -166,6 +169,7 @@ impl ApiError {
             | Self::BadRequest(message)
             | Self::Unprocessable(message)
             | Self::PayloadTooLarge(message)
+            | Self::NoRoom(message)
             | Self::Conflict(_, message) => Cow::Borrowed(message),
             Self::RangeNotSatisfiable(bytes) => {
                 format!("There is no such part: the file has {bytes} bytes").into()
@@ -208,7 +212,10 @@ impl ApiError {
                     response.insert_header((header::RETRY_AFTER, seconds));
                 }
             }
-            Self::Upstream(UpstreamError::Unavailable) | Self::StorageUnavailable | Self::Stopping => {
+            Self::Upstream(UpstreamError::Unavailable)
+            | Self::StorageUnavailable
+            | Self::NoRoom(_)
+            | Self::Stopping => {
                 response.insert_header((header::RETRY_AFTER, 1));
             }
             _ => {}
@@ -355,6 +362,28 @@ impl From<StoreError> for ApiError {
     }
 }
 
+impl From<CopyError> for ApiError {
+    fn from(error: CopyError) -> Self {
+        let message = error.to_string();
+        match error {
+            CopyError::Running => Self::Conflict("backup_running", message),
+            CopyError::NoRoom { .. } => {
+                tracing::error!("{message}");
+                Self::NoRoom(message)
+            }
+            CopyError::Store(error) => error.into(),
+            CopyError::File(_) => {
+                tracing::error!("{message}");
+                Self::StorageUnavailable
+            }
+            CopyError::Damaged(_) => {
+                tracing::error!("{message}");
+                Self::Internal
+            }
+        }
+    }
+}
+
 impl From<ContextsError> for ApiError {
     fn from(error: ContextsError) -> Self {
         let message = error.to_string();
@@ -423,6 +452,7 @@ mod tests {
         let exhausted = Refused { refusal: Refusal::SignaturesExhausted, entry: None, quota: None };
         let errors = [
             ApiError::StorageUnavailable,
+            ApiError::NoRoom(String::new()),
             ApiError::Stopping,
             UpstreamError::Unavailable.into(),
             exhausted.into(),

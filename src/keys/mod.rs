@@ -150,7 +150,7 @@ impl Keys {
         after: Option<&Key>,
     ) -> Result<(), KeysError> {
         let change = audit::change(self.clock.now().wall, actor, action, before, after);
-        let id = audit::row_id(&self.random)?;
+        let id = crate::domain::audit::new_id(&self.random)?;
         store::audit::append(transaction, id, change).map_err(StoreError::from)?;
         Ok(())
     }

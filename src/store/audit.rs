@@ -8,6 +8,8 @@ use crate::domain::audit::{Change, Row};
 /// A row with its place in the chain.
 #[derive(Debug)]
 pub struct Chained {
+    /// Its number, from 1 on.
+    pub number: i64,
     /// The row.
     pub row: Row,
     /// Its digest, as it was kept.
@@ -88,6 +90,34 @@ pub fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<Ch
         .collect()
 }
 
+/// Returns the oldest rows behind the one with a number, up to the one with another, oldest first.
+pub fn slice(connection: &Connection, after: i64, until: i64, most: u32) -> rusqlite::Result<Vec<Chained>> {
+    connection
+        .prepare_cached(
+            "SELECT *
+             FROM audit
+             WHERE sequence > ?1 AND sequence <= ?2
+             ORDER BY sequence
+             LIMIT ?3",
+        )?
+        .query_map((after, until, most), chained)?
+        .collect()
+}
+
+/// Returns the last row, and the number of the last one that was ever written.
+pub fn head(connection: &Connection) -> rusqlite::Result<(Option<Chained>, i64)> {
+    let last = connection
+        .prepare_cached("SELECT * FROM audit ORDER BY sequence DESC LIMIT 1")?
+        .query_row([], chained)
+        .optional()?;
+    // SQLite counts them for AUTOINCREMENT.
+    let written = connection
+        .prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'audit'")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    Ok((last, written.unwrap_or(0)))
+}
+
 /// Tells whether there is a row with the id.
 pub fn exists(connection: &Connection, id: &str) -> rusqlite::Result<bool> {
     connection
@@ -97,6 +127,7 @@ pub fn exists(connection: &Connection, id: &str) -> rusqlite::Result<bool> {
 
 fn chained(row: &rusqlite::Row<'_>) -> rusqlite::Result<Chained> {
     Ok(Chained {
+        number: row.get("sequence")?,
         digest: row.get("digest")?,
         row: Row {
             id: row.get("id")?,

@@ -4,6 +4,7 @@
 //! a caller was told is done is on the disk (`synchronous = FULL`).
 
 pub mod audit;
+pub mod backup;
 mod column;
 pub mod contexts;
 mod create;
@@ -21,6 +22,8 @@ pub mod windows;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -35,6 +38,8 @@ pub struct Store {
     path: PathBuf,
     writer: Pool,
     readers: Pool,
+    /// Whether a copy is being made or handed out.
+    copying: Arc<AtomicBool>,
     /// Held as long as the process lives: no second daemon may open the same database.
     _lock: File,
 }

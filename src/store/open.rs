@@ -4,11 +4,13 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 
+use super::backup::remove_unfinished;
 use super::create::make_if_missing;
 use super::folder::{existing_folder_of, make_folder_of};
 use super::migrate::{self, APPLICATION_ID, VERSION};
@@ -102,6 +104,7 @@ impl Store {
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         Self::check(path)?;
         let lock = lock(path)?;
+        remove_unfinished(path).map_err(|cause| OpenError::Unusable { path: path.to_owned(), cause })?;
         make_if_missing(path)?;
         let broken = |cause| OpenError::Broken { path: path.to_owned(), cause };
         let found = prepare(path).map_err(|error| broken(error.into()))?;
@@ -112,7 +115,7 @@ impl Store {
         let writer = pool(path, flags, 1, 2_048).map_err(|error| broken(error.into()))?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let readers = pool(path, flags, READERS, 512).map_err(|error| broken(error.into()))?;
-        Ok(Self { path: path.to_owned(), writer, readers, _lock: lock })
+        Ok(Self { path: path.to_owned(), writer, readers, copying: Arc::default(), _lock: lock })
     }
 }
 

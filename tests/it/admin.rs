@@ -9,8 +9,15 @@ use serde_json::{Value, json};
 use crate::harness::{Request, TestServer};
 
 /// One request to each admin path, as far as it needs no key's id.
-const PATHS: [&str; 5] =
-    ["/admin/v1/server", "/admin/v1/keys", "/admin/v1/usage", "/admin/v1/audit", "/admin/v1/openapi.json"];
+const PATHS: [&str; 7] = [
+    "/admin/v1/server",
+    "/admin/v1/keys",
+    "/admin/v1/usage",
+    "/admin/v1/audit",
+    "/admin/v1/audit/verify",
+    "/admin/v1/audit/export",
+    "/admin/v1/openapi.json",
+];
 
 /// Names that contract section 5 promises.
 const METRICS: [(&str, &[&str]); 8] = [

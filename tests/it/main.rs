@@ -10,6 +10,8 @@ mod access;
 mod addresses;
 mod admin;
 mod anthropic_upstream;
+mod audit;
+mod backup;
 mod churn;
 mod contexts;
 mod daemon;

@@ -1,8 +1,14 @@
-//! Who changed what.
+//! Who changed what: listed, exported whole, and proved to be unchanged.
+
+mod export;
+mod verify;
 
 use actix_web::HttpResponse;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+
+pub(super) use export::export;
+pub(super) use verify::{VerificationView, verify};
 
 use super::Call;
 use super::LIST;
@@ -72,7 +78,7 @@ pub(super) async fn list(call: Call) -> Result<HttpResponse, ApiError> {
 
 impl AuditRow {
     fn new(chained: Chained) -> Self {
-        let Chained { row, digest } = chained;
+        let Chained { row, digest, .. } = chained;
         let json = |text: Option<String>| text.and_then(|text| RawValue::from_string(text).ok());
         Self {
             id: row.id,

@@ -1,0 +1,52 @@
+//! The whole audit log, a JSON object a line.
+
+use std::sync::Arc;
+
+use actix_web::HttpResponse;
+use actix_web::web::Bytes;
+use futures_util::Stream;
+use futures_util::stream::try_unfold;
+
+use super::super::{Call, Rooms};
+use super::AuditRow;
+use crate::http::ApiError;
+use crate::http::block::block;
+use crate::store::StoreError;
+use crate::store::audit;
+
+/// As many rows are read, and in memory, at a time.
+const SLICE: u32 = 100;
+
+/// Closes the connection, so that nobody takes what came until then for the whole.
+#[derive(Debug, thiserror::Error)]
+#[error("the export ended early")]
+struct EndedEarly;
+
+/// Hands out all rows that there are now, oldest first.
+pub(in super::super) async fn export(call: Call) -> Result<HttpResponse, ApiError> {
+    let (last, _) = call.block(|rooms| rooms.store.read(audit::head)).await?;
+    let until = last.map_or(0, |last| last.number);
+    let lines = lines(Arc::clone(&call.rooms), until);
+    Ok(HttpResponse::Ok().content_type("application/x-ndjson").streaming(lines))
+}
+
+fn lines(rooms: Arc<Rooms>, until: i64) -> impl Stream<Item = Result<Bytes, EndedEarly>> {
+    try_unfold((rooms, 0), move |(rooms, after)| async move {
+        let reader = Arc::clone(&rooms);
+        // What went wrong is in the log.
+        let slice = block(move || read(&reader, after, until)).await.map_err(|_| EndedEarly)?;
+        Ok(slice.map(|(bytes, last)| (bytes, (rooms, last))))
+    })
+}
+
+/// Returns the next rows, written out, and the number of the last; nothing behind the last of all.
+fn read(rooms: &Rooms, after: i64, until: i64) -> Result<Option<(Bytes, i64)>, StoreError> {
+    let rows = rooms.store.read(|db| audit::slice(db, after, until, SLICE))?;
+    let Some(last) = rows.last().map(|row| row.number) else { return Ok(None) };
+    let mut text = Vec::new();
+    for row in rows {
+        serde_json::to_writer(&mut text, &AuditRow::new(row)).expect("strings serialise");
+        text.push(b'\n');
+    }
+    Ok(Some((text.into(), last)))
+}

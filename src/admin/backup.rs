@@ -1,0 +1,99 @@
+//! A copy of the database, handed out while the server goes on.
+
+use std::sync::Arc;
+
+use actix_web::HttpResponse;
+use actix_web::body::SizedStream;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION};
+use actix_web::web::Bytes;
+use futures_util::Stream;
+use futures_util::stream::try_unfold;
+use ring::rand::SystemRandom;
+use serde_json::json;
+
+use super::keys::Nothing;
+use super::{Call, Rooms};
+use crate::domain::audit::{Actor, Change, new_id};
+use crate::domain::time::Timestamp;
+use crate::http::ApiError;
+use crate::http::block::{block, gently};
+use crate::store::backup::Copy;
+use crate::store::{self, StoreError};
+
+/// As much of the copy is in memory at a time, in bytes.
+const PIECE: usize = 128 * 1024;
+
+/// Closes the connection, so that nobody takes what came until then for the whole.
+#[derive(Debug, thiserror::Error)]
+#[error("the backup ended early")]
+struct EndedEarly;
+
+/// Makes a copy of the database and hands it out. Not a byte is sent before the copy is whole and checked.
+pub(super) async fn create(call: Call) -> Result<HttpResponse, ApiError> {
+    call.json::<Nothing>()?;
+    // So that the copy has what was counted up to now.
+    call.flush().await;
+    let (rooms, actor) = (Arc::clone(&call.rooms), call.actor);
+    let copy = gently(move || make(&rooms, actor)).await?;
+    let bytes = copy.bytes();
+    let name = file_name(call.rooms.clock.now().wall);
+    tracing::info!("handing out a backup of {bytes} bytes");
+    Ok(HttpResponse::Ok()
+        .content_type("application/vnd.sqlite3")
+        .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .body(SizedStream::new(bytes, pieces(Arc::new(copy)))))
+}
+
+fn make(rooms: &Rooms, actor: Actor) -> Result<Copy, ApiError> {
+    let copy = rooms.store.copy()?;
+    note(rooms, actor, copy.bytes())?;
+    Ok(copy)
+}
+
+/// Writes down who took a copy: whoever has it has all that is stored.
+fn note(rooms: &Rooms, actor: Actor, bytes: u64) -> Result<(), ApiError> {
+    let id = new_id(&SystemRandom::new()).map_err(|_| ApiError::Internal)?;
+    let change = Change {
+        at: rooms.clock.now().wall,
+        actor,
+        action: "backup.create",
+        target: "database".to_owned(),
+        before: None,
+        after: Some(json!({"bytes": bytes})),
+    };
+    rooms.store.write(|transaction| Ok::<_, StoreError>(store::audit::append(transaction, id, change)?))?;
+    Ok(())
+}
+
+fn pieces(copy: Arc<Copy>) -> impl Stream<Item = Result<Bytes, EndedEarly>> {
+    try_unfold((copy, 0), |(copy, at)| async move {
+        if at >= copy.bytes() {
+            return Ok(None);
+        }
+        let reader = Arc::clone(&copy);
+        let read = block(move || reader.read(at, PIECE).map_err(store::backup::CopyError::from)).await;
+        // What went wrong is in the log.
+        let piece = Bytes::from(read.map_err(|_| EndedEarly)?);
+        let next = at + piece.len() as u64;
+        Ok(Some((piece, (copy, next))))
+    })
+}
+
+/// Such as `mcpd-2026-11-24-180616.db`.
+fn file_name(now: Timestamp) -> String {
+    let seconds = Timestamp::from_seconds(now.as_seconds()).to_string();
+    let digits = seconds.trim_end_matches('Z').replace(':', "").replace('T', "-");
+    format!("mcpd-{digits}.db")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backup_is_named_by_its_date() {
+        let now = Timestamp::from_millis(1_795_457_776_500);
+        assert_eq!(file_name(now), "mcpd-2026-11-23-181616.db");
+    }
+}

@@ -1,0 +1,163 @@
+//! Copies of the database while it is in use: whole, as of one moment, in no writer's way.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::migrate::{self, APPLICATION_ID, VERSION};
+use super::open::beside;
+use super::{Store, StoreError};
+
+/// Behind the database's name: a copy that is being made. It has no name any more when its bytes are handed out.
+const UNFINISHED: &str = ".backup-unfinished";
+/// What a copy leaves free on the disk, in bytes, so that all else goes on.
+const HEADROOM: u64 = 8 * 1024 * 1024;
+
+/// A copy that is checked and ready to be read. Its space on the disk is free again once it is dropped.
+#[derive(Debug)]
+pub struct Copy {
+    file: File,
+    bytes: u64,
+    _turn: Turn,
+}
+
+/// No copy could be made; nothing is left of it.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// There is another one.
+    #[error("a backup is being made or downloaded: wait until it is done")]
+    Running,
+    /// The disk is too full.
+    #[error(
+        "the disk of store.path has {free} bytes free, a backup needs {needed} for a while: make room there"
+    )]
+    NoRoom {
+        /// How many bytes must be free.
+        needed: u64,
+        /// How many are.
+        free: u64,
+    },
+    /// What was copied is not as it must be.
+    #[error("the copy of the database is damaged ({0}): check the disk, and restore an older backup")]
+    Damaged(String),
+    /// The file could not be made or read.
+    #[error("the copy of the database: {0}")]
+    File(#[from] io::Error),
+    /// The database could not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<rusqlite::Error> for CopyError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// The turn to make a copy: one at a time.
+#[derive(Debug)]
+struct Turn(Arc<AtomicBool>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+/// A file that goes away whatever happens.
+struct Unfinished(PathBuf);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Err(error) = remove(&self.0) {
+            tracing::warn!("cannot remove {}, which holds keys' digests: {error}", self.0.display());
+        }
+    }
+}
+
+impl Store {
+    /// Makes a copy of the database as it is now, and checks it. Takes as long as reading and writing all of it.
+    pub fn copy(&self) -> Result<Copy, CopyError> {
+        if self.copying.swap(true, Ordering::Acquire) {
+            return Err(CopyError::Running);
+        }
+        let turn = Turn(Arc::clone(&self.copying));
+        let (needed, free) = (self.bytes() + HEADROOM, self.room()?);
+        if free < needed {
+            return Err(CopyError::NoRoom { needed, free });
+        }
+        let path = beside(self.path(), UNFINISHED);
+        remove(&path)?;
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+        let unfinished = Unfinished(path);
+        fill(self.path(), &unfinished.0)?;
+        check(&unfinished.0)?;
+        let bytes = file.metadata()?.len();
+        Ok(Copy { file, bytes, _turn: turn })
+    }
+}
+
+impl Copy {
+    /// Returns how long it is.
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Returns its bytes from a place on, at most so many.
+    pub fn read(&self, at: u64, most: usize) -> io::Result<Vec<u8>> {
+        let most = usize::try_from(self.bytes.saturating_sub(at)).unwrap_or(usize::MAX).min(most);
+        let mut bytes = vec![0; most];
+        self.file.read_exact_at(&mut bytes, at)?;
+        Ok(bytes)
+    }
+}
+
+/// Removes what a crash in the middle of a copy left.
+pub(super) fn remove_unfinished(database: &Path) -> io::Result<()> {
+    remove(&beside(database, UNFINISHED))
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    for suffix in ["", "-journal"] {
+        match fs::remove_file(beside(path, suffix)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Copies the database into an empty file. It is read as of one moment, on a connection that cannot write to it;
+/// writers go on meanwhile.
+fn fill(database: &Path, copy: &Path) -> rusqlite::Result<()> {
+    let connection = Connection::open_with_flags(database, flags())?;
+    // The copy is handed out, not kept: nobody needs it on the disk after a crash.
+    connection.pragma_update(None, "synchronous", "OFF")?;
+    let to = copy.to_str().ok_or_else(|| rusqlite::Error::InvalidPath(copy.to_owned()))?;
+    connection.execute("VACUUM INTO ?", [to]).map(drop)
+}
+
+/// Fails unless the copy is a database that this very mcpd would open.
+fn check(copy: &Path) -> Result<(), CopyError> {
+    let connection = Connection::open_with_flags(copy, flags())?;
+    let told: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if told != "ok" {
+        return Err(CopyError::Damaged(told));
+    }
+    let application: u32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let version = migrate::version(&connection)?;
+    if (application, version) != (APPLICATION_ID, VERSION) {
+        return Err(CopyError::Damaged(format!("application {application:x}, schema {version}")));
+    }
+    Ok(())
+}
+
+fn flags() -> OpenFlags {
+    OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX
+}
