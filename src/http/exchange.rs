@@ -17,6 +17,7 @@ use super::bare_errors::Tail;
 use crate::clock::{Clock, Now};
 use crate::domain::histogram::Histogram;
 use crate::domain::key::LastUse;
+use crate::domain::report_only::Findings;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::{Bucket, CLIENT_CLOSED_REQUEST, Figures, Tokens};
 use crate::domain::window::Quota;
@@ -36,6 +37,8 @@ pub struct Exchange {
     client: Cell<Option<IpAddr>>,
     entry: RefCell<Option<Arc<Entry>>>,
     permit: RefCell<Option<Permit>>,
+    /// What settings that are only tried out would have refused of a request without permit.
+    findings: Cell<Findings>,
     quota: Cell<Option<Quota>>,
     model: RefCell<Option<Arc<str>>>,
     tokens: Cell<Option<(Tokens, Certainty)>>,
@@ -74,6 +77,7 @@ impl Exchange {
             client: Cell::default(),
             entry: RefCell::default(),
             permit: RefCell::default(),
+            findings: Cell::default(),
             quota: Cell::default(),
             model: RefCell::default(),
             tokens: Cell::default(),
@@ -105,6 +109,11 @@ impl Exchange {
     /// Returns the permit. Only routes that need no key have none: asking there is a bug.
     pub fn permit(&self) -> Result<Ref<'_, Permit>, ApiError> {
         Ref::filter_map(self.permit.borrow(), Option::as_ref).map_err(|_| ApiError::Internal)
+    }
+
+    /// Notes what settings that are only tried out would have refused of a request that gets no permit.
+    pub fn note(&self, findings: Findings) {
+        self.findings.set(findings);
     }
 
     /// Notes what is left of a live key's limit.
@@ -187,7 +196,8 @@ impl Exchange {
         if self.settled.replace(true) {
             return;
         }
-        let admitted = self.permit.borrow_mut().take().is_some();
+        let permit = self.permit.borrow_mut().take();
+        let findings = permit.as_ref().map_or(self.findings.get(), Permit::findings);
         let (status, code) = self.outcome.get();
         let key = self.entry.borrow().as_ref().map(|entry| entry.key.id);
         let at = self.started.wall;
@@ -214,7 +224,9 @@ impl Exchange {
                 estimated: u64::from(certainty == Certainty::Estimated),
             },
             code,
-            last_use: admitted.then(|| LastUse { at, ip: self.client.get() }),
+            last_use: permit.map(|_| LastUse { at, ip: self.client.get() }),
+            findings,
+            at,
         });
     }
 }

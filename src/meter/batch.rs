@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::Record;
+use super::{Record, Reports};
 use crate::domain::id::KeyId;
 use crate::domain::key::LastUse;
 use crate::domain::usage::{Bucket, Figures};
@@ -14,6 +14,8 @@ pub struct Batch {
     pub figures: HashMap<Bucket, Figures>,
     /// When each key was last used.
     pub last_uses: HashMap<KeyId, LastUse>,
+    /// What settings that are only tried out would have refused.
+    pub reports: Reports,
     /// Refusals and failures by code.
     pub(super) refusals: HashMap<&'static str, u64>,
 }
@@ -28,6 +30,9 @@ impl Batch {
         if let (Some(key), Some(last)) = (record.bucket.key, record.last_use) {
             self.note_use(key, last);
         }
+        if let Some(key) = record.bucket.key {
+            self.reports.note(key, record.findings, record.at);
+        }
         if let Some(code) = record.code {
             *self.refusals.entry(code).or_default() += 1;
         }
@@ -38,6 +43,7 @@ impl Batch {
         for (key, last) in other.last_uses {
             self.note_use(key, last);
         }
+        self.reports.merge(other.reports);
         for (code, count) in other.refusals {
             *self.refusals.entry(code).or_default() += count;
         }

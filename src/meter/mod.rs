@@ -1,15 +1,19 @@
 //! Usage, counted in memory where the requests end, and handed over in batches.
 
 mod batch;
+mod reports;
 mod totals;
 
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use batch::Batch;
+pub use reports::{Made, Reports};
 pub use totals::Totals;
 
 use crate::domain::key::LastUse;
+use crate::domain::report_only::Findings;
+use crate::domain::time::Timestamp;
 use crate::domain::usage::{Bucket, Figures};
 
 /// More than there are workers, so that each counts on its own.
@@ -38,6 +42,10 @@ pub struct Record {
     pub code: Option<&'static str>,
     /// The use of its key, if it was let through.
     pub last_use: Option<LastUse>,
+    /// What settings that are only tried out would have refused.
+    pub findings: Findings,
+    /// When the request came in.
+    pub at: Timestamp,
 }
 
 impl Meter {

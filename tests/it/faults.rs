@@ -12,6 +12,8 @@ use actix_web::web::Bytes;
 use futures_util::{StreamExt as _, stream};
 use mcpd::clock::Clock;
 use mcpd::config::Config;
+use mcpd::domain::report_only::Findings;
+use mcpd::domain::time::Timestamp;
 use mcpd::domain::usage::{Bucket, Figures};
 use mcpd::files::{Files, Limits};
 use mcpd::gate::Demand;
@@ -160,7 +162,14 @@ fn a_fault_of_the_background_writer_costs_one_batch_and_none_after_it() {
 
     let bucket = Bucket { minute: 0, key: None, endpoint: "/v1/key", status: 401, model: None };
     let figures = Figures { requests: 1, ..Figures::default() };
-    meter.count(Record { bucket, figures, code: None, last_use: None });
+    meter.count(Record {
+        bucket,
+        figures,
+        code: None,
+        last_use: None,
+        findings: Findings::default(),
+        at: Timestamp::from_seconds(0),
+    });
     assert!(flush(), "it goes on writing");
     // By minute, hour and day.
     assert_eq!(written("usage"), 3);
