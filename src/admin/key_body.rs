@@ -10,6 +10,7 @@ use crate::domain::metadata::Metadata;
 use crate::domain::models::AllowedModels;
 use crate::domain::network::Networks;
 use crate::domain::plan::Plans;
+use crate::domain::report_only::ReportOnly;
 use crate::domain::scope::Scopes;
 use crate::domain::time::{Timestamp, parse_duration};
 use crate::http::{ApiError, json};
@@ -44,6 +45,9 @@ pub(super) struct KeyBody {
     metadata: Option<Option<BTreeMap<String, String>>>,
     #[serde(deserialize_with = "not_null")]
     require_signature: Option<bool>,
+    /// Settings that only report what they would refuse: `allowed_ips`, `scopes`.
+    #[serde(deserialize_with = "json::given")]
+    report_only: Option<Option<Vec<String>>>,
     /// Not taken when a key is made: it is enabled then.
     #[serde(deserialize_with = "not_null")]
     enabled: Option<bool>,
@@ -113,6 +117,10 @@ impl KeyBody {
                 .map_err(|error| ApiError::Unprocessable(format!("`plan`: {error}")))?;
         }
         settings.require_signature = self.require_signature.unwrap_or(settings.require_signature);
+        if let Some(names) = self.report_only {
+            settings.report_only = ReportOnly::parse(names.iter().flatten().map(String::as_str))
+                .map_err(|error| ApiError::field("report_only", format_args!("has a bad entry: {error}")))?;
+        }
         settings.enabled = self.enabled.unwrap_or(settings.enabled);
         Ok(settings)
     }

@@ -31,6 +31,8 @@ pub(super) struct KeyView {
     allowed_models: Vec<String>,
     metadata: BTreeMap<String, String>,
     require_signature: bool,
+    /// Which settings only report what they would refuse: `allowed_ips`, `scopes`.
+    report_only: Vec<&'static str>,
     created_at: String,
     expires_at: Option<String>,
     revoked_at: Option<String>,
@@ -69,6 +71,7 @@ impl KeyView {
             allowed_models: settings.allowed_models.as_slice().to_vec(),
             metadata: settings.metadata.entries().clone(),
             require_signature: settings.require_signature,
+            report_only: settings.report_only.names(),
             created_at: key.created_at.to_string(),
             expires_at: text(settings.expires_at),
             revoked_at: text(key.revoked_at),

@@ -8,6 +8,7 @@ use super::metadata::Metadata;
 use super::models::AllowedModels;
 use super::network::Networks;
 use super::plan::RequestsPerMinute;
+use super::report_only::ReportOnly;
 use super::scope::Scopes;
 use super::time::Timestamp;
 use super::token::{self, Hint};
@@ -61,6 +62,8 @@ pub struct Settings {
     pub metadata: Metadata,
     /// Whether each request must be signed.
     pub require_signature: bool,
+    /// Which of these only report what they would refuse.
+    pub report_only: ReportOnly,
 }
 
 /// What people call a key: not blank, at most 200 characters, none of them a control character.
@@ -102,6 +105,7 @@ impl Settings {
             allowed_models: AllowedModels::default(),
             metadata: Metadata::default(),
             require_signature: false,
+            report_only: ReportOnly::default(),
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod metadata;
 pub mod models;
 pub mod network;
 pub mod plan;
+pub mod report_only;
 pub mod scope;
 pub mod sighting;
 pub mod signature;

@@ -129,6 +129,13 @@ impl Scopes {
     }
 }
 
+impl Default for Scopes {
+    /// None at all.
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
 impl fmt::Debug for Scopes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.names()).finish()

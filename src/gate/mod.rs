@@ -3,11 +3,13 @@
 //! Everything here is in memory and nothing blocks.
 
 pub mod allowance;
+mod checks;
 mod guesses;
 pub mod keyring;
 mod permit;
 mod refusal;
 pub mod replay;
+mod step;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,11 +20,12 @@ use guesses::Guesses;
 use keyring::{Entry, Keyring};
 pub use permit::Permit;
 pub use refusal::{Refusal, Refused};
+pub use step::Step;
 
 use crate::clock::{Clock, Now};
-use crate::domain::key::Status;
+use crate::domain::report_only::Findings;
 use crate::domain::scope::{Scope, Scopes};
-use crate::domain::token::Token;
+use crate::domain::window::Quota;
 
 /// The gate in front of every `/v1` request.
 #[derive(Debug)]
@@ -63,6 +66,15 @@ impl Demand {
     }
 }
 
+/// A live key that may be used from where it is used.
+#[derive(Debug)]
+pub struct Identified {
+    /// The key.
+    pub entry: Arc<Entry>,
+    /// What settings that are only tried out would have refused.
+    pub findings: Findings,
+}
+
 impl Gate {
     /// Returns a gate before these keys that lets `failed_auth_per_minute` wrong ones an address pass as
     /// plain errors, and hands on each allowance that changes.
@@ -78,37 +90,36 @@ impl Gate {
     /// Decides whether a request may pass. The order of the steps is the contract.
     pub fn admit(&self, request: &Request<'_>, demand: Demand) -> Result<Permit, Refused> {
         let now = self.clock.now();
-        let entry = self.identify(request, now)?;
-        if let Demand::Scope(scope) = demand {
-            check_scope(&entry, scope, now)?;
+        let Identified { entry, findings } = self.identify(request, now)?;
+        match checks::demand(&entry.key.settings, demand) {
+            Ok(found) => self.take(entry, demand, findings.union(found), now),
+            Err(refusal) => Err(refuse(entry, refusal, now)),
         }
-        self.take(entry, demand, now)
     }
 
     /// Finds the live key of a request and checks the client's address; takes nothing.
-    pub fn identify(&self, request: &Request<'_>, now: Now) -> Result<Arc<Entry>, Refused> {
-        let bearer = request.bearer.ok_or(Refusal::MissingKey)?;
-        let entry = Token::parse(bearer).ok().and_then(|token| self.keyring.find(&token));
-        let Some(entry) = entry else {
-            return Err(self.refuse_invalid(request, None, now));
-        };
-        match entry.key.status(now.wall) {
-            Status::Active => {}
-            Status::Expired => {
-                return Err(Refused { refusal: Refusal::ExpiredKey, entry: Some(entry), quota: None });
-            }
-            Status::Disabled | Status::Revoked => {
-                return Err(self.refuse_invalid(request, Some(entry), now));
-            }
+    pub fn identify(&self, request: &Request<'_>, now: Now) -> Result<Identified, Refused> {
+        let bearer = checks::bearer_token(request.bearer)?;
+        let unknown = |step, refusal| self.refuse_unusable(request, step, refusal, None, now);
+        let token = checks::format(bearer).map_err(|refusal| unknown(Step::Format, refusal))?;
+        let entry = checks::key(&self.keyring, &token).map_err(|refusal| unknown(Step::Key, refusal))?;
+        if let Err(refusal) = checks::status(&entry.key, now.wall) {
+            return Err(self.refuse_unusable(request, Step::Status, refusal, Some(entry), now));
         }
-        if !entry.key.settings.allowed_ips.permit(request.client) {
-            return Err(refuse(entry, Refusal::AddressNotAllowed, now));
+        match checks::client_address(&entry.key.settings, request.client) {
+            Ok(findings) => Ok(Identified { entry, findings }),
+            Err(refusal) => Err(refuse(entry, refusal, now)),
         }
-        Ok(entry)
     }
 
     /// Takes a slot and a request from the limits: both, or neither.
-    fn take(&self, entry: Arc<Entry>, demand: Demand, now: Now) -> Result<Permit, Refused> {
+    fn take(
+        &self,
+        entry: Arc<Entry>,
+        demand: Demand,
+        findings: Findings,
+        now: Now,
+    ) -> Result<Permit, Refused> {
         let Some(slot) = entry.allowance.enter(entry.key.settings.max_concurrent) else {
             return Err(refuse(entry, Refusal::TooManyConcurrent, now));
         };
@@ -118,35 +129,40 @@ impl Gate {
                     // Nobody listens any more only while the server stops, after its last request.
                     let _ = self.changed.send(Arc::clone(&entry.allowance));
                 }
-                Ok(Permit::new(entry, quota, slot, demand.scopes()))
+                Ok(Permit::new(entry, quota, slot, demand.scopes(), findings))
             }
-            Err(quota) => {
-                let refusal = Refusal::RateLimited(quota);
-                Err(Refused { refusal, entry: Some(entry), quota: Some(quota) })
-            }
+            Err(quota) => Err(Refused::of(entry, Refusal::RateLimited(quota), Some(quota))),
         }
     }
 
-    /// One and the same refusal, whatever is wrong with the key; another once the address has failed too often.
-    fn refuse_invalid(&self, request: &Request<'_>, entry: Option<Arc<Entry>>, now: Now) -> Refused {
+    /// One and the same refusal, whatever makes the key invalid; another once the address has failed too often.
+    fn refuse_unusable(
+        &self,
+        request: &Request<'_>,
+        step: Step,
+        refusal: Refusal,
+        entry: Option<Arc<Entry>>,
+        now: Now,
+    ) -> Refused {
         let address = request.client.unwrap_or(request.peer);
-        let refusal = match self.guesses.fail(address, now.steady) {
-            Ok(()) => Refusal::InvalidKey,
-            Err(quota) => Refusal::TooManyFailedAttempts { retry_after: quota.reset_seconds() },
+        let refusal = match refusal {
+            Refusal::InvalidKey => guessed(self.guesses.fail(address, now.steady)),
+            expired => expired,
         };
-        Refused { refusal, entry, quota: None }
+        Refused { refusal, entry, quota: None, step }
     }
 }
 
-fn check_scope(entry: &Arc<Entry>, scope: Scope, now: Now) -> Result<(), Refused> {
-    if entry.key.settings.scopes.contains(scope) {
-        return Ok(());
+/// What an invalid key is refused with, by how often its address has failed.
+fn guessed(counted: Result<(), Quota>) -> Refusal {
+    match counted {
+        Ok(()) => Refusal::InvalidKey,
+        Err(quota) => Refusal::TooManyFailedAttempts { retry_after: quota.reset_seconds() },
     }
-    Err(refuse(Arc::clone(entry), Refusal::MissingScope(scope), now))
 }
 
 /// Refuses a live key; its limit is told, and nothing taken from it.
 fn refuse(entry: Arc<Entry>, refusal: Refusal, now: Now) -> Refused {
     let quota = entry.allowance.peek(entry.requests_per_minute, now.steady);
-    Refused { refusal, entry: Some(entry), quota: Some(quota) }
+    Refused::of(entry, refusal, Some(quota))
 }

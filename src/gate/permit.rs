@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::allowance::Slot;
+use super::checks;
 use super::keyring::Entry;
 use super::refusal::{Refusal, Refused};
 use super::replay::{self, NotAccepted};
 use crate::clock::Now;
+use crate::domain::report_only::Findings;
 use crate::domain::scope::{Scope, Scopes};
 use crate::domain::signature::Seal;
 use crate::domain::window::Quota;
@@ -22,18 +24,31 @@ pub struct Permit {
     pub quota: Quota,
     /// The scopes that the request has called for so far.
     scopes: Cell<Scopes>,
+    /// What settings that are only tried out would have refused so far.
+    findings: Cell<Findings>,
     slot: Slot,
 }
 
 impl Permit {
     /// Returns a permit for a request that passed the checks.
-    pub(super) fn new(entry: Arc<Entry>, quota: Quota, slot: Slot, scopes: Scopes) -> Self {
-        Self { entry, quota, scopes: Cell::new(scopes), slot }
+    pub(super) fn new(
+        entry: Arc<Entry>,
+        quota: Quota,
+        slot: Slot,
+        scopes: Scopes,
+        findings: Findings,
+    ) -> Self {
+        Self { entry, quota, scopes: Cell::new(scopes), findings: Cell::new(findings), slot }
     }
 
     /// Returns the scopes that the request has called for so far.
     pub fn scopes(&self) -> Scopes {
         self.scopes.get()
+    }
+
+    /// Returns what settings that are only tried out would have refused so far.
+    pub fn findings(&self) -> Findings {
+        self.findings.get()
     }
 
     /// Returns how many requests were in flight as this one was let through, itself included.
@@ -43,19 +58,15 @@ impl Permit {
 
     /// Fails if the key may not name the model.
     pub fn check_model(&self, model: &str) -> Result<(), Refused> {
-        if self.entry.key.settings.allowed_models.permit(model) {
-            return Ok(());
-        }
-        Err(self.refuse(Refusal::ModelNotAllowed(model.to_owned())))
+        checks::model(&self.entry.key.settings, model).map_err(|refusal| self.refuse(refusal))
     }
 
     /// Fails if the key lacks a scope that the request's body calls for.
     pub fn check_scope(&self, scope: Scope) -> Result<(), Refused> {
-        if self.entry.key.settings.scopes.contains(scope) {
-            self.scopes.set(self.scopes.get().with(scope));
-            return Ok(());
-        }
-        Err(self.refuse(Refusal::MissingScope(scope)))
+        let found = checks::scope(&self.entry.key.settings, scope).map_err(|refusal| self.refuse(refusal))?;
+        self.findings.set(self.findings.get().union(found));
+        self.scopes.set(self.scopes.get().with(scope));
+        Ok(())
     }
 
     /// Accepts a verified signature, which may be up to `max_skew` old or ahead, for the first and only time.
@@ -71,6 +82,6 @@ impl Permit {
 
     /// Returns a refusal of this request, made after it was let through.
     pub fn refuse(&self, refusal: Refusal) -> Refused {
-        Refused { refusal, entry: Some(Arc::clone(&self.entry)), quota: Some(self.quota) }
+        Refused::of(Arc::clone(&self.entry), refusal, Some(self.quota))
     }
 }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use super::Step;
 use super::keyring::Entry;
 use crate::domain::scope::Scope;
 use crate::domain::signature::SignatureError;
 use crate::domain::window::Quota;
 
-/// The step that a request failed at, in the order of the checks.
+/// What a request failed at, in the order of the checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// No bearer token was sent.
@@ -50,10 +51,39 @@ pub struct Refused {
     pub entry: Option<Arc<Entry>>,
     /// What is left of a live key's limit.
     pub quota: Option<Quota>,
+    /// The step that decided.
+    pub step: Step,
+}
+
+impl Refusal {
+    /// Returns the step that refuses so. Several find keys invalid: here that one is named that ends a request
+    /// which was let through.
+    const fn step(&self) -> Step {
+        match self {
+            Self::MissingKey => Step::BearerToken,
+            Self::InvalidKey | Self::TooManyFailedAttempts { .. } | Self::ExpiredKey => Step::Status,
+            Self::AddressNotAllowed => Step::ClientAddress,
+            Self::MissingScope(_) => Step::Scope,
+            Self::TooManyConcurrent => Step::Concurrency,
+            Self::RateLimited(_) => Step::RateLimit,
+            Self::MissingSignature
+            | Self::InvalidSignature(_)
+            | Self::ReplayedSignature
+            | Self::SignaturesExhausted => Step::Signature,
+            Self::ModelNotAllowed(_) => Step::Model,
+        }
+    }
+}
+
+impl Refused {
+    /// Returns the refusal of a key that is known.
+    pub(super) fn of(entry: Arc<Entry>, refusal: Refusal, quota: Option<Quota>) -> Self {
+        Self { entry: Some(entry), quota, ..refusal.into() }
+    }
 }
 
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
-        Self { refusal, entry: None, quota: None }
+        Self { step: refusal.step(), refusal, entry: None, quota: None }
     }
 }

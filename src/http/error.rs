@@ -449,7 +449,7 @@ mod tests {
 
     #[test]
     fn every_503_says_when_to_try_again() {
-        let exhausted = Refused { refusal: Refusal::SignaturesExhausted, entry: None, quota: None };
+        let exhausted = Refused::from(Refusal::SignaturesExhausted);
         let errors = [
             ApiError::StorageUnavailable,
             ApiError::NoRoom(String::new()),

@@ -18,6 +18,7 @@ use super::bare_errors::Tail;
 use crate::clock::{Clock, Now};
 use crate::domain::histogram::Histogram;
 use crate::domain::key::LastUse;
+use crate::domain::report_only::Findings;
 use crate::domain::scope::Scopes;
 use crate::domain::sighting::Seen;
 use crate::domain::time::Timestamp;
@@ -40,6 +41,8 @@ pub struct Exchange {
     user_agent: Option<HeaderValue>,
     entry: RefCell<Option<Arc<Entry>>>,
     permit: RefCell<Option<Permit>>,
+    /// What settings that are only tried out would have refused of a request without permit.
+    findings: Cell<Findings>,
     quota: Cell<Option<Quota>>,
     model: RefCell<Option<Arc<str>>>,
     tokens: Cell<Option<(Tokens, Certainty)>>,
@@ -84,6 +87,7 @@ impl Exchange {
             user_agent,
             entry: RefCell::default(),
             permit: RefCell::default(),
+            findings: Cell::default(),
             quota: Cell::default(),
             model: RefCell::default(),
             tokens: Cell::default(),
@@ -115,6 +119,11 @@ impl Exchange {
     /// Returns the permit. Only routes that need no key have none: asking there is a bug.
     pub fn permit(&self) -> Result<Ref<'_, Permit>, ApiError> {
         Ref::filter_map(self.permit.borrow(), Option::as_ref).map_err(|_| ApiError::Internal)
+    }
+
+    /// Notes what settings that are only tried out would have refused of a request that gets no permit.
+    pub fn note(&self, findings: Findings) {
+        self.findings.set(findings);
     }
 
     /// Notes what is left of a live key's limit.
@@ -198,6 +207,7 @@ impl Exchange {
             return;
         }
         let permit = self.permit.borrow_mut().take();
+        let findings = permit.as_ref().map_or(self.findings.get(), Permit::findings);
         let (status, code) = self.outcome.get();
         let entry = self.entry.borrow();
         let key = entry.as_ref().map(|entry| entry.key.id);
@@ -232,6 +242,7 @@ impl Exchange {
             },
             code,
             activity,
+            findings,
             who: Who {
                 key,
                 superseded: entry.as_ref().is_some_and(|entry| entry.key.rotated_to.is_some()),

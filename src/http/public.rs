@@ -32,7 +32,7 @@ use crate::clock::Clock;
 use crate::contexts::Contexts;
 use crate::domain::network::Networks;
 use crate::files::Files;
-use crate::gate::{self, Demand, Gate};
+use crate::gate::{self, Demand, Gate, Identified};
 use crate::keeper::Keeper;
 use crate::meter::Meter;
 use crate::store::Store;
@@ -234,7 +234,8 @@ impl Incoming {
         };
         let now = self.rooms.clock.now();
         match self.rooms.gate.identify(&self.gate_request(bearer), now) {
-            Ok(entry) => {
+            Ok(Identified { entry, findings }) => {
+                self.exchange.note(findings);
                 self.exchange.set_quota(entry.allowance.peek(entry.requests_per_minute, now.steady));
                 self.exchange.set_entry(entry);
                 error

@@ -35,6 +35,7 @@ fn describe(key: &Key) -> Value {
         "allowed_models": settings.allowed_models.as_slice(),
         "metadata": settings.metadata.entries(),
         "require_signature": settings.require_signature,
+        "report_only": settings.report_only.names(),
         "created_at": key.created_at.to_string(),
         "expires_at": time(settings.expires_at),
         "revoked_at": time(key.revoked_at),

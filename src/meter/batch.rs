@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Activity, Record, Sightings};
+use super::{Activity, Record, Reports, Sightings};
 use crate::domain::id::KeyId;
 use crate::domain::usage::{Bucket, Figures};
 
@@ -15,6 +15,8 @@ pub struct Batch {
     pub activities: HashMap<KeyId, Activity>,
     /// Who was seen.
     pub sightings: Sightings,
+    /// What settings that are only tried out would have refused.
+    pub reports: Reports,
     /// Refusals and failures by code.
     pub(super) refusals: HashMap<&'static str, u64>,
 }
@@ -30,6 +32,9 @@ impl Batch {
             self.note_use(key, activity);
         }
         self.sightings.note(record.who, &record.seen);
+        if let Some(key) = record.bucket.key {
+            self.reports.note(key, record.findings, record.seen.last);
+        }
         if let Some(code) = record.code {
             *self.refusals.entry(code).or_default() += 1;
         }
@@ -42,6 +47,7 @@ impl Batch {
             self.note_use(key, activity);
         }
         self.sightings.merge(other.sightings);
+        self.reports.merge(other.reports);
         for (code, count) in other.refusals {
             *self.refusals.entry(code).or_default() += count;
         }

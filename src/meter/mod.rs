@@ -1,6 +1,7 @@
 //! Usage, counted in memory where the requests end, and handed over in batches.
 
 mod batch;
+mod reports;
 mod sightings;
 mod totals;
 
@@ -8,10 +9,12 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use batch::Batch;
+pub use reports::{Made, Reports};
 pub use sightings::{Sightings, Who};
 pub use totals::Totals;
 
 use crate::domain::key::LastUse;
+use crate::domain::report_only::Findings;
 use crate::domain::sighting::Seen;
 use crate::domain::usage::{Bucket, Figures};
 
@@ -39,6 +42,8 @@ pub struct Record<'a> {
     pub code: Option<&'static str>,
     /// The use of its key, if it was let through.
     pub activity: Option<Activity>,
+    /// What settings that are only tried out would have refused.
+    pub findings: Findings,
     /// Who asked.
     pub who: Who<'a>,
     /// What was seen of them.

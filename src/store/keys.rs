@@ -13,6 +13,7 @@ use crate::domain::key::{Key, LastUse, Name, Settings, Status};
 use crate::domain::metadata::Metadata;
 use crate::domain::models::AllowedModels;
 use crate::domain::network::Networks;
+use crate::domain::report_only::ReportOnly;
 use crate::domain::scope::Scopes;
 use crate::domain::time::Timestamp;
 use crate::domain::token::{self, Hint};
@@ -63,7 +64,7 @@ pub fn update(connection: &Connection, key: &Key) -> rusqlite::Result<()> {
              SET name = :name, enabled = :enabled, scopes = :scopes, plan = :plan,
                  requests_per_minute = :requests_per_minute, max_concurrent = :max_concurrent,
                  expires_at = :expires_at, allowed_ips = :allowed_ips, allowed_models = :allowed_models,
-                 metadata = :metadata, require_signature = :require_signature,
+                 metadata = :metadata, require_signature = :require_signature, report_only = :report_only,
                  revoked_at = :revoked_at, rotated_to = :rotated_to
              WHERE id = :id",
         )?
@@ -80,6 +81,7 @@ pub fn update(connection: &Connection, key: &Key) -> rusqlite::Result<()> {
             ":allowed_models": column::to_json(settings.allowed_models.as_slice()),
             ":metadata": column::to_json(settings.metadata.entries()),
             ":require_signature": settings.require_signature,
+            ":report_only": settings.report_only.names().join(" "),
             ":revoked_at": key.revoked_at.map(Timestamp::as_millis),
             ":rotated_to": key.rotated_to,
         })
@@ -185,6 +187,7 @@ fn hint(row: &Row<'_>) -> rusqlite::Result<Hint> {
 
 fn settings(row: &Row<'_>) -> rusqlite::Result<Settings> {
     let scopes: String = row.get("scopes")?;
+    let report_only: String = row.get("report_only")?;
     let networks: Vec<String> = column::from_json(row, "allowed_ips")?;
     let models: Vec<String> = column::from_json(row, "allowed_models")?;
     let metadata: BTreeMap<String, String> = column::from_json(row, "metadata")?;
@@ -208,6 +211,8 @@ fn settings(row: &Row<'_>) -> rusqlite::Result<Settings> {
             .map_err(|error| column::invalid(row, "allowed_models", error))?,
         metadata: Metadata::parse(metadata).map_err(|error| column::invalid(row, "metadata", error))?,
         require_signature: row.get("require_signature")?,
+        report_only: ReportOnly::parse(report_only.split_whitespace())
+            .map_err(|error| column::invalid(row, "report_only", error))?,
     })
 }
 

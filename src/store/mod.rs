@@ -15,6 +15,7 @@ pub mod keys;
 mod migrate;
 mod open;
 pub mod page;
+pub mod reports;
 pub mod seals;
 pub mod secrets;
 pub mod usage;

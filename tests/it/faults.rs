@@ -12,6 +12,7 @@ use actix_web::web::Bytes;
 use futures_util::{StreamExt as _, stream};
 use mcpd::clock::Clock;
 use mcpd::config::Config;
+use mcpd::domain::report_only::Findings;
 use mcpd::domain::sighting::Seen;
 use mcpd::domain::time::Timestamp;
 use mcpd::domain::usage::{Bucket, Figures};
@@ -163,8 +164,8 @@ fn a_fault_of_the_background_writer_costs_one_batch_and_none_after_it() {
     let bucket = Bucket { minute: 0, key: None, endpoint: "/v1/key", status: 401, model: None };
     let figures = Figures { requests: 1, ..Figures::default() };
     let who = Who { key: None, superseded: false, client: None, user_agent: b"", endpoint: "/v1/key" };
-    let seen = Seen::once(Timestamp::from_seconds(0));
-    meter.count(Record { bucket, figures, code: None, activity: None, who, seen });
+    let (seen, findings) = (Seen::once(Timestamp::from_seconds(0)), Findings::default());
+    meter.count(Record { bucket, figures, code: None, activity: None, findings, who, seen });
     assert!(flush(), "it goes on writing");
     // By minute, hour and day.
     assert_eq!(written("usage"), 3);

@@ -88,7 +88,7 @@ fn a_key_is_made_with_what_was_asked_for() {
         "name": " Laptop 💻 ", "scopes": ["models:read", "chats:create", "models:read"], "plan": "free",
         "requests_per_minute": 7, "max_concurrent": 3, "expires_at": end, "allowed_ips": ["127.0.0.0/8"],
         "allowed_models": ["llama3*", "m"], "metadata": {"team": "a", "note": "ü \"x\""},
-        "require_signature": true
+        "require_signature": true, "report_only": ["scopes"]
     });
     let answer = server.admin(Request::post(KEYS, &asked)).expect(201);
     assert_eq!(answer.header("cache-control"), Some("no-store"));
@@ -101,7 +101,7 @@ fn a_key_is_made_with_what_was_asked_for() {
         "hint": format!("{}…{}", &key[..11], &key[35..]), "status": "active",
         "scopes": ["chats:create", "models:read"], "plan": "free", "requests_per_minute": 7,
         "max_concurrent": 3, "allowed_ips": ["127.0.0.0/8"], "allowed_models": ["llama3*", "m"],
-        "metadata": {"note": "ü \"x\"", "team": "a"}, "require_signature": true,
+        "metadata": {"note": "ü \"x\"", "team": "a"}, "require_signature": true, "report_only": ["scopes"],
         "created_at": after(&server, 0), "expires_at": end, "revoked_at": null, "last_used_at": null,
         "last_used_ip": null, "rotated_from": null, "rotated_to": null
     });
@@ -121,7 +121,7 @@ fn what_is_left_out_has_defaults() {
     let expected = json!({
         "status": "active", "scopes": ["*"], "plan": "free", "requests_per_minute": 11, "max_concurrent": null,
         "allowed_ips": [], "allowed_models": [], "metadata": {}, "require_signature": false,
-        "expires_at": null
+        "report_only": [], "expires_at": null
     });
     for (field, value) in expected.as_object().unwrap() {
         assert_eq!(made[field], *value, "{field}");
@@ -200,6 +200,9 @@ fn a_key_is_not_made_or_changed_with_bad_settings() {
         ("metadata.a", json!({"metadata": {"a": 1}})),
         ("metadata", json!({"metadata": []})),
         ("require_signature", json!({"require_signature": "yes"})),
+        ("report_only", json!({"report_only": ["allowed_models"]})),
+        ("report_only", json!({"report_only": [pasted]})),
+        ("report_only", json!({"report_only": "scopes"})),
         ("colour", json!({"colour": "red"})),
         ("Name", json!({"Name": "x"})),
         ("key", json!({"key": pasted})),
@@ -402,6 +405,12 @@ fn each_setting_of_a_key_can_be_changed() {
         (json!({"metadata": {"b": "2"}}), json!({"metadata": {"b": "2"}})),
         (json!({"metadata": null}), json!({"metadata": {}})),
         (json!({"require_signature": true}), json!({"require_signature": true})),
+        (
+            json!({"report_only": ["scopes", "allowed_ips"]}),
+            json!({"report_only": ["allowed_ips", "scopes"]}),
+        ),
+        (json!({"report_only": ["scopes"]}), json!({"report_only": ["scopes"]})),
+        (json!({"report_only": null}), json!({"report_only": []})),
         (json!({"enabled": false}), json!({"status": "disabled"})),
         (json!({"enabled": true}), json!({"status": "active"})),
         (json!({}), json!({})),
