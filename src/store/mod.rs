@@ -14,8 +14,10 @@ pub mod keys;
 mod migrate;
 mod open;
 pub mod page;
+pub mod profiles;
 pub mod seals;
 pub mod secrets;
+pub mod sightings;
 pub mod usage;
 pub mod windows;
 
