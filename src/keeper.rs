@@ -6,6 +6,7 @@
 
 mod clearing;
 mod pruning;
+mod watching;
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,7 +20,6 @@ use tokio::sync::oneshot;
 
 use crate::clock::Clock;
 use crate::domain::id::KeyId;
-use crate::domain::report_only::Finding;
 use crate::domain::signature::Seal;
 use crate::domain::time::Timestamp;
 use crate::domain::window::{SPAN, Slice, Window};
@@ -28,8 +28,7 @@ use crate::gate::allowance::Allowance;
 use crate::gate::keyring::Keyring;
 use crate::gate::replay;
 use crate::keys::Keys;
-use crate::meter::{Batch, Made, Meter};
-use crate::store::reports::Report;
+use crate::meter::{Batch, Meter};
 use crate::store::usage::Step;
 use crate::store::windows::SavedWindow;
 use crate::store::{self, Store, StoreError};
@@ -290,10 +289,7 @@ impl Writer {
         for (key, activity) in &self.usage.activities {
             store::keys::note_use(transaction, *key, activity.last)?;
         }
-        for (key, finding, made) in self.usage.reports.iter() {
-            store::reports::add(transaction, key, &report(finding, made))?;
-        }
-        Ok(())
+        Ok(watching::write(transaction, &self.usage)?)
     }
 
     fn write_windows(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
@@ -308,15 +304,6 @@ impl Writer {
             store::windows::save(transaction, &window)?;
         }
         Ok(())
-    }
-}
-
-fn report(finding: Finding, made: Made) -> Report {
-    Report {
-        setting: finding.setting().name().to_owned(),
-        value: finding.value(),
-        requests: made.requests,
-        last_at: made.last,
     }
 }
 

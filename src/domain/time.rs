@@ -71,6 +71,11 @@ impl Timestamp {
         Self(self.0.div_euclid(step) * step)
     }
 
+    /// Returns the day that the point lies in, counted from the epoch, in UTC.
+    pub const fn day(self) -> i64 {
+        self.as_seconds().div_euclid(86_400)
+    }
+
     /// Returns the point that an RFC 3339 text names, whatever its offset.
     pub fn parse(text: &str) -> Result<Self, InvalidTime> {
         text.parse::<jiff::Timestamp>()

@@ -16,8 +16,9 @@ const SLICE: usize = 5_000;
 pub(super) const BREATH: Duration = Duration::from_millis(20);
 /// A day, though a minute would do: a clock that was stepped must not cost a window its memory.
 const WINDOWS_KEPT: Duration = Duration::from_secs(86_400);
-/// How long it is known what settings that are only tried out would have refused.
-const REPORTS_KEPT: Duration = Duration::from_secs(35 * 86_400);
+/// How long it is known who asked for what with a key, how it was used, and what settings that are only tried out
+/// would have refused.
+const SIGHTINGS_KEPT: Duration = Duration::from_secs(35 * 86_400);
 
 /// When to forget, and whether there is more of it.
 #[derive(Debug)]
@@ -62,7 +63,10 @@ fn prune(rooms: &Rooms, transaction: &Transaction<'_>) -> Result<usize, StoreErr
     }
     pruned += store::seals::delete_expired(transaction, now.before(STEP_BACK), SLICE - pruned)?;
     pruned += store::windows::delete_before(transaction, now.before(WINDOWS_KEPT), SLICE - pruned)?;
-    pruned += store::reports::delete_before(transaction, now.before(REPORTS_KEPT), SLICE - pruned)?;
+    let sightings = now.before(SIGHTINGS_KEPT);
+    pruned += store::reports::delete_before(transaction, sightings, SLICE - pruned)?;
+    pruned += store::sightings::delete_before(transaction, sightings, SLICE - pruned)?;
+    pruned += store::profiles::delete_before(transaction, sightings, SLICE - pruned)?;
     pruned += rooms.keys.prune(transaction, SLICE - pruned)?;
     Ok(pruned)
 }

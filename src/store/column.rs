@@ -83,3 +83,9 @@ pub(super) fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rus
 pub(super) fn count(row: &Row<'_>, column: &str) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column)?.try_into().map_err(|error| invalid(row, column, error))
 }
+
+/// Returns the count as SQLite takes it, whose integers are signed; one past 2^63 would take longer than the
+/// machine lasts.
+pub(super) fn from_count(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -15,9 +15,11 @@ pub mod keys;
 mod migrate;
 mod open;
 pub mod page;
+pub mod profiles;
 pub mod reports;
 pub mod seals;
 pub mod secrets;
+pub mod sightings;
 pub mod usage;
 pub mod windows;
 

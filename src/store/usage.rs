@@ -160,6 +160,18 @@ pub fn sum(connection: &Connection, query: &Query) -> rusqlite::Result<Vec<Sum>>
         .collect()
 }
 
+/// Returns how many requests a key made in the quarter of an hour that starts then.
+pub fn requests_in_quarter(connection: &Connection, key: KeyId, start: Timestamp) -> rusqlite::Result<u64> {
+    let start = start.as_seconds();
+    connection
+        .prepare_cached(
+            "SELECT coalesce(sum(requests), 0)
+             FROM usage
+             WHERE step = 60 AND start >= ?2 AND start < ?3 AND key_id = ?1",
+        )?
+        .query_row((key, start, start + 900), |row| row.get::<_, i64>(0).map(i64::cast_unsigned))
+}
+
 /// Forgets at most so many rows of usage told apart by the step that ended before the given time; returns how
 /// many.
 pub fn delete_before(
