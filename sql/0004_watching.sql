@@ -59,6 +59,9 @@ CREATE TABLE reports (
     PRIMARY KEY (key_id, day, setting, value)
 ) STRICT, WITHOUT ROWID;
 
+-- Not only keys are made by requests that may be repeated.
+ALTER TABLE idempotency RENAME COLUMN key_id TO made;
+
 CREATE TABLE alert_rules (
     id             TEXT PRIMARY KEY,            -- rule_ and 24 base62 characters
     kind           TEXT NOT NULL,

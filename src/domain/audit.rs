@@ -1,8 +1,11 @@
 //! Who changed what: rows that hold together as a chain.
 
 use ring::digest;
+use ring::error::Unspecified;
+use ring::rand::SecureRandom;
 use serde_json::Value;
 
+use super::alphabet;
 use super::time::Timestamp;
 
 /// Who made a change.
@@ -63,6 +66,12 @@ pub struct Row {
     pub after: Option<String>,
     /// SHA-256 of the row before; zeros for the first.
     pub previous_digest: [u8; 32],
+}
+
+/// Returns a new random id for an audit row.
+pub fn row_id(random: &dyn SecureRandom) -> Result<String, Unspecified> {
+    let id: [u8; 24] = alphabet::random(random)?;
+    Ok(format!("audit_{}", alphabet::as_str(&id)))
 }
 
 impl Actor {

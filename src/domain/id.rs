@@ -67,13 +67,27 @@ id! {
     /// The id of a file. Ids sort by when their files were made.
     FileId, "file_"
 }
-
-impl KeyId {
-    /// Returns a new random id; fails when the system has no randomness to give.
-    pub fn random(source: &dyn SecureRandom) -> Result<Self, Unspecified> {
-        alphabet::random(source).map(Self)
-    }
+id! {
+    /// The id of an alert. Ids sort by when their alerts were raised.
+    AlertId, "alert_"
 }
+id! {
+    /// The id of a rule for alerts.
+    RuleId, "rule_"
+}
+
+macro_rules! random {
+    ($($name:ty),*) => {$(
+        impl $name {
+            /// Returns a new random id; fails when the system has no randomness to give.
+            pub fn random(source: &dyn SecureRandom) -> Result<Self, Unspecified> {
+                alphabet::random(source).map(Self)
+            }
+        }
+    )*};
+}
+
+random!(KeyId, RuleId);
 
 macro_rules! ordered {
     ($($name:ty),*) => {$(
@@ -86,7 +100,7 @@ macro_rules! ordered {
     )*};
 }
 
-ordered!(ContextId, FileId);
+ordered!(ContextId, FileId, AlertId);
 
 /// Where an id comes among those of its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,5 +1,6 @@
 //! Data and rules that need no socket, no SQL and no clock: what a key is and what it may do.
 
+pub mod alert;
 pub mod alphabet;
 pub mod audit;
 pub mod context;
@@ -12,6 +13,8 @@ pub mod key;
 pub mod metadata;
 pub mod models;
 pub mod network;
+pub mod order;
+pub mod place;
 pub mod plan;
 pub mod scope;
 pub mod sighting;
@@ -19,4 +22,5 @@ pub mod signature;
 pub mod time;
 pub mod token;
 pub mod usage;
+pub mod webhook;
 pub mod window;

@@ -1,19 +1,10 @@
 //! How a key stands in the audit log: all that may be known of it.
 
-use ring::error::Unspecified;
-use ring::rand::SecureRandom;
 use serde_json::{Value, json};
 
-use crate::domain::alphabet;
 use crate::domain::audit::{Actor, Change};
 use crate::domain::key::Key;
 use crate::domain::time::Timestamp;
-
-/// Returns a new random id for an audit row.
-pub(super) fn row_id(random: &dyn SecureRandom) -> Result<String, Unspecified> {
-    let id: [u8; 24] = alphabet::random(random)?;
-    Ok(format!("audit_{}", alphabet::as_str(&id)))
-}
 
 /// Returns a change from one record to another, about to be noted.
 pub(super) fn change(
