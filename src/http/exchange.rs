@@ -17,7 +17,10 @@ use super::bare_errors::Tail;
 use crate::clock::{Clock, Now};
 use crate::domain::histogram::Histogram;
 use crate::domain::key::LastUse;
+use crate::domain::scope::Scopes;
+use crate::domain::sighting::{Seen, Sighting};
 use crate::domain::time::Timestamp;
+use crate::domain::token;
 use crate::domain::usage::{Bucket, CLIENT_CLOSED_REQUEST, Figures, Tokens};
 use crate::domain::window::Quota;
 use crate::gate::Permit;
@@ -34,6 +37,7 @@ pub struct Exchange {
     started: Now,
     endpoint: Cell<&'static str>,
     client: Cell<Option<IpAddr>>,
+    user_agent: RefCell<Box<str>>,
     entry: RefCell<Option<Arc<Entry>>>,
     permit: RefCell<Option<Permit>>,
     quota: Cell<Option<Quota>>,
@@ -72,6 +76,7 @@ impl Exchange {
             started,
             endpoint: Cell::new(endpoint),
             client: Cell::default(),
+            user_agent: RefCell::default(),
             entry: RefCell::default(),
             permit: RefCell::default(),
             quota: Cell::default(),
@@ -88,6 +93,12 @@ impl Exchange {
     /// Notes the client's address.
     pub fn set_client(&self, client: Option<IpAddr>) {
         self.client.set(client);
+    }
+
+    /// Notes what the client calls itself.
+    pub fn set_user_agent(&self, name: &str) {
+        let name: String = name.chars().take(200).collect();
+        *self.user_agent.borrow_mut() = token::redact(&name).into();
     }
 
     /// Notes whose request it is, let through or not.
@@ -215,7 +226,34 @@ impl Exchange {
             },
             code,
             last_use: admitted.then(|| LastUse { at, ip: self.client.get() }),
+            sighting: self.sighting(admitted),
         });
+    }
+
+    fn sighting(&self, admitted: bool) -> Option<(Sighting, Seen)> {
+        let (status, code) = self.outcome.get();
+        let key = self.entry.borrow().as_ref().map(|entry| entry.key.id);
+        let superseded = self.entry.borrow().as_ref().is_some_and(|entry| entry.key.rotated_to.is_some());
+        let is = |codes: &[&str]| u64::from(!admitted && code.is_some_and(|code| codes.contains(&code)));
+        let sighting = Sighting {
+            key,
+            superseded,
+            client: self.client.get().map(|client| client.to_canonical()),
+            user_agent: if key.is_some() { self.user_agent.borrow().clone() } else { Box::default() },
+            endpoint: self.endpoint.get(),
+        };
+        let seen = Seen {
+            requests: 1,
+            errors: u64::from(status >= 400),
+            admitted: u64::from(admitted),
+            failures: u64::from(status >= 400 && !matches!(status, 401 | 429 | CLIENT_CLOSED_REQUEST)),
+            rate_limited: is(&["rate_limit_exceeded", "concurrency_limit_exceeded"]),
+            failed_auth: is(&["invalid_api_key", "too_many_failed_attempts"]),
+            scopes: Scopes::NONE,
+            first: self.started.wall,
+            last: self.started.wall,
+        };
+        Some((sighting, seen))
     }
 }
 

@@ -126,6 +126,9 @@ pub async fn serve(rooms: Rc<Rooms>, request: HttpRequest, mut payload: Payload)
         _ => ("unmatched", is_api(request.uri().path())),
     };
     let exchange = Exchange::begin(Arc::clone(&rooms.meter), rooms.clock.clone(), endpoint);
+    if let Some(name) = request.headers().get("user-agent").and_then(|name| name.to_str().ok()) {
+        exchange.set_user_agent(name);
+    }
     let (head, exchange_held) = (request.clone(), Rc::clone(&exchange));
     let incoming = Incoming { rooms, request: head, id: id.clone(), exchange: exchange_held };
     let mut response = match AssertUnwindSafe(incoming.answer(found, &mut payload)).catch_unwind().await {

@@ -10,6 +10,7 @@ pub use batch::Batch;
 pub use totals::Totals;
 
 use crate::domain::key::LastUse;
+use crate::domain::sighting::{Seen, Sighting};
 use crate::domain::usage::{Bucket, Figures};
 
 /// More than there are workers, so that each counts on its own.
@@ -38,6 +39,8 @@ pub struct Record {
     pub code: Option<&'static str>,
     /// The use of its key, if it was let through.
     pub last_use: Option<LastUse>,
+    /// Who asked, where anybody could be told.
+    pub sighting: Option<(Sighting, Seen)>,
 }
 
 impl Meter {
@@ -85,7 +88,9 @@ impl Meter {
     }
 
     /// Takes back what could not be kept, for the next time.
-    pub fn put_back(&self, batch: Batch) {
+    pub fn put_back(&self, mut batch: Batch) {
+        // They were looked at.
+        batch.sightings.clear();
         lock(&self.unkept).merge(batch);
     }
 
