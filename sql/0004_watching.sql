@@ -98,6 +98,7 @@ CREATE TABLE alerts (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX alerts_unresolved ON alerts (status) WHERE status <> 'resolved';
+CREATE INDEX alerts_by_end ON alerts (resolved_at) WHERE status = 'resolved';
 
 -- Deliveries to webhooks that are still to be made, in their order.
 CREATE TABLE outbox (

@@ -177,8 +177,9 @@ impl Kind {
         if self == Self::KeyExpiring {
             return Err("is not taken by key_expiring: its `threshold` says how many days ahead it looks");
         }
-        if self == Self::UnusualHour && window < 7 * DAY {
-            return Err("must be at least 7d for unusual_hour: habits take so long to show");
+        // Habits take a week to show, and are kept for five.
+        if self == Self::UnusualHour && !(7 * DAY..=35 * DAY).contains(&window) {
+            return Err("must be 7d to 35d for unusual_hour");
         }
         if WINDOWS.contains(&window) { Ok(()) } else { Err("must be 10s to 90d") }
     }

@@ -89,6 +89,11 @@ macro_rules! random {
 
 random!(KeyId, RuleId);
 
+impl KeyId {
+    /// The id that comes before all others.
+    pub const FIRST: Self = Self([b'0'; LENGTH]);
+}
+
 macro_rules! ordered {
     ($($name:ty),*) => {$(
         impl $name {
