@@ -137,7 +137,7 @@ impl RotateBody {
 /// The body of a request that takes none.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
+pub(super) struct Nothing {}
 
 impl Call {
     fn key_id(&self) -> Result<KeyId, ApiError> {
