@@ -59,6 +59,9 @@ CREATE TABLE reports (
     PRIMARY KEY (key_id, day, setting, value)
 ) STRICT, WITHOUT ROWID;
 
+-- Not only keys are made by requests that may be repeated.
+ALTER TABLE idempotency RENAME COLUMN key_id TO made;
+
 CREATE TABLE alert_rules (
     id             TEXT PRIMARY KEY,            -- rule_ and 24 base62 characters
     kind           TEXT NOT NULL,
@@ -95,6 +98,7 @@ CREATE TABLE alerts (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX alerts_unresolved ON alerts (status) WHERE status <> 'resolved';
+CREATE INDEX alerts_by_end ON alerts (resolved_at) WHERE status = 'resolved';
 
 -- Deliveries to webhooks that are still to be made, in their order.
 CREATE TABLE outbox (

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Transaction;
 use tokio::sync::oneshot;
 
+use crate::alerts::Watch;
 use crate::clock::Clock;
 use crate::domain::id::KeyId;
 use crate::domain::signature::Seal;
@@ -63,6 +64,8 @@ pub struct Rooms {
     pub keys: Arc<Keys>,
     /// The files, of which it clears away what is not wanted any more.
     pub files: Arc<Files>,
+    /// What looks at it all, and finds what is unusual.
+    pub watch: Watch,
     /// The time.
     pub clock: Clock,
     /// How often usage is flushed.
@@ -224,7 +227,9 @@ impl Writer {
     fn gather(&mut self, jobs: Vec<Job>, flush: bool, stop: bool) -> Work {
         self.unkept.extend(self.rooms.changed.try_iter().map(|allowance| (allowance.id, allowance)));
         if flush {
-            self.usage.merge(self.rooms.meter.drain());
+            let fresh = self.rooms.meter.drain();
+            self.watch(&fresh);
+            self.usage.merge(fresh);
         }
         Work {
             jobs,
@@ -233,10 +238,24 @@ impl Writer {
         }
     }
 
+    /// Shows what was just counted to the watch, each of it once.
+    fn watch(&mut self, usage: &Batch) {
+        let now = self.rooms.clock.now();
+        let watch = &mut self.rooms.watch;
+        let look = AssertUnwindSafe(|| {
+            watch.observe(usage.sightings.iter(), now);
+            watch.tick(now);
+        });
+        if catch_unwind(look).is_err() {
+            tracing::error!("a fault in mcpd keeps alerts from being raised");
+        }
+    }
+
     /// Writes one batch and tells those who wait for it; false if it could not be written. Dropping a job
     /// unanswered tells them it failed.
     fn carry_out(&mut self, work: Work) -> bool {
-        if work.is_anything()
+        let is_anything = work.is_anything() || !self.rooms.watch.is_written();
+        if is_anything
             && let Err(error) = self.rooms.store.write(|transaction| self.write(transaction, &work))
         {
             // Once, not with every attempt: the log may be on the same full disk.
@@ -245,7 +264,10 @@ impl Writer {
             }
             return false;
         }
-        if work.is_anything() && std::mem::take(&mut self.failing) {
+        if is_anything {
+            self.rooms.watch.written();
+        }
+        if is_anything && std::mem::take(&mut self.failing) {
             tracing::info!("usage and limits are being written again");
         }
         if work.usage {
@@ -279,6 +301,7 @@ impl Writer {
         if work.usage {
             self.write_usage(transaction)?;
         }
+        self.rooms.watch.write(transaction)?;
         if work.windows { self.write_windows(transaction) } else { Ok(()) }
     }
 

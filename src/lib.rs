@@ -4,6 +4,7 @@
 //! an [`upstream`]; read those four first. `ARCHITECTURE.md` has the map.
 
 pub mod admin;
+pub mod alerts;
 pub mod api;
 pub mod cli;
 pub mod clock;

@@ -1,5 +1,8 @@
 //! The admin API: loopback and a Unix socket only.
 
+mod alert_rule_body;
+mod alert_rules;
+mod alerts;
 mod audit;
 mod backup;
 mod guard;
@@ -30,6 +33,7 @@ use serde::de::DeserializeOwned;
 pub use guard::{AdminToken, Peer};
 pub use openapi::document;
 
+use crate::alerts::Alerts;
 use crate::clock::{Clock, Now};
 use crate::domain::audit::Actor;
 use crate::http::block::block;
@@ -59,6 +63,8 @@ pub struct Rooms {
     pub meter: Arc<Meter>,
     /// Writes it out before it is asked for.
     pub keeper: Keeper,
+    /// What is unusual, and whom to tell.
+    pub alerts: Arc<Alerts>,
     /// The database.
     pub store: Arc<Store>,
     /// The upstreams.
@@ -125,6 +131,33 @@ static ROUTES: &[AdminRoute] = &[
         Box::pin(keys::rotate(call))
     }),
     route(Method::GET, "/admin/v1/usage", "Tells what was used", |call| Box::pin(usage::show(call))),
+    route(Method::GET, "/admin/v1/alerts", "Lists what is or was unusual", |call| {
+        Box::pin(alerts::list(call))
+    }),
+    route(Method::POST, "/admin/v1/alerts/{id}/acknowledge", "Notes that an alert was seen", |call| {
+        Box::pin(alerts::acknowledge(call))
+    }),
+    route(Method::POST, "/admin/v1/alert-rules", "Makes an alert rule", |call| {
+        Box::pin(alert_rules::create(call))
+    }),
+    route(Method::GET, "/admin/v1/alert-rules", "Lists the alert rules", |call| {
+        Box::pin(alert_rules::list(call))
+    }),
+    route(Method::GET, "/admin/v1/alert-rules/{id}", "Describes an alert rule", |call| {
+        Box::pin(alert_rules::show(call))
+    }),
+    route(Method::PATCH, "/admin/v1/alert-rules/{id}", "Changes an alert rule", |call| {
+        Box::pin(alert_rules::change(call))
+    }),
+    route(Method::DELETE, "/admin/v1/alert-rules/{id}", "Deletes an alert rule", |call| {
+        Box::pin(alert_rules::delete(call))
+    }),
+    route(
+        Method::POST,
+        "/admin/v1/alert-rules/{id}/test",
+        "Sends a sample alert as the rule would",
+        |call| Box::pin(alert_rules::test(call)),
+    ),
     route(Method::GET, "/admin/v1/audit", "Tells who changed what", |call| Box::pin(audit::list(call))),
     route(Method::GET, "/admin/v1/audit/verify", "Proves that the audit log is as it was written", |call| {
         Box::pin(audit::verify(call))

@@ -4,6 +4,8 @@ use actix_web::HttpResponse;
 use actix_web::http::Method;
 use serde_json::{Value, json};
 
+use super::alert_rule_body::AlertRuleBody;
+use super::alert_rules::{AlertRuleView, AlertTestView};
 use super::audit::{AuditRow, VerificationView};
 use super::key_body::KeyBody;
 use super::key_view::{IssuedView, KeyView};
@@ -11,6 +13,7 @@ use super::keys::RotateBody;
 use super::server::ServerView;
 use super::usage::UsageView;
 use super::{Access, AdminRoute, Call, ROUTES};
+use crate::alerts::AlertView;
 use crate::http::ApiError;
 use crate::http::list::Page;
 use crate::http::openapi::{Builder, Operation};
@@ -47,6 +50,8 @@ pub(super) fn query_of(route: &AdminRoute) -> &'static [(&'static str, &'static 
     match (route.method.as_str(), route.pattern) {
         ("GET", "/admin/v1/keys") => KEY_QUERY,
         ("GET", "/admin/v1/usage") => USAGE_QUERY,
+        ("GET", "/admin/v1/alerts") => ALERT_QUERY,
+        ("GET", "/admin/v1/alert-rules") => &[PAGE, AFTER],
         ("GET", "/admin/v1/audit") => AUDIT_QUERY,
         _ => &[],
     }
@@ -61,7 +66,7 @@ fn describe(builder: &mut Builder, method: &str, pattern: &str) -> Operation {
             Operation { body, status: Some(201), answer: builder.schema::<IssuedView>(), ..usual }
         }
         ("GET", "/admin/v1/keys") => Operation { answer: builder.schema::<Page<KeyView>>(), ..usual },
-        ("PATCH", _) => {
+        ("PATCH", "/admin/v1/keys/{id}") => {
             let body = Some(builder.schema::<KeyBody>());
             Operation { body, answer: builder.schema::<KeyView>(), ..usual }
         }
@@ -73,6 +78,24 @@ fn describe(builder: &mut Builder, method: &str, pattern: &str) -> Operation {
             Operation { answer: builder.schema::<KeyView>(), ..usual }
         }
         ("GET", "/admin/v1/usage") => Operation { answer: builder.schema::<UsageView>(), ..usual },
+        ("GET", "/admin/v1/alerts") => Operation { answer: builder.schema::<Page<AlertView>>(), ..usual },
+        ("POST", "/admin/v1/alerts/{id}/acknowledge") => {
+            Operation { answer: builder.schema::<AlertView>(), ..usual }
+        }
+        ("POST" | "PATCH", "/admin/v1/alert-rules" | "/admin/v1/alert-rules/{id}") => {
+            let body = Some(builder.schema::<AlertRuleBody>());
+            let status = (method == "POST").then_some(201);
+            Operation { body, status, answer: builder.schema::<AlertRuleView>(), ..usual }
+        }
+        ("GET", "/admin/v1/alert-rules") => {
+            Operation { answer: builder.schema::<Page<AlertRuleView>>(), ..usual }
+        }
+        ("GET", "/admin/v1/alert-rules/{id}") => {
+            Operation { answer: builder.schema::<AlertRuleView>(), ..usual }
+        }
+        ("POST", "/admin/v1/alert-rules/{id}/test") => {
+            Operation { answer: builder.schema::<AlertTestView>(), ..usual }
+        }
         ("GET", "/admin/v1/audit") => Operation { answer: builder.schema::<Page<AuditRow>>(), ..usual },
         ("GET", "/admin/v1/audit/verify") => {
             Operation { answer: builder.schema::<VerificationView>(), ..usual }
@@ -106,6 +129,13 @@ const USAGE_QUERY: &[(&str, &str)] = &[
     ("to", "RFC 3339; now where nothing is said."),
     ("step", "`minute`, `hour` or `day`; `hour` where nothing is said."),
     ("group_by", "Any of `key`, `endpoint`, `status` and `model`, with commas between them."),
+];
+const ALERT_QUERY: &[(&str, &str)] = &[
+    PAGE,
+    AFTER,
+    ("status", "`open`, `acknowledged` or `resolved`."),
+    ("key", "Only those about this key."),
+    ("kind", "Only those of this kind."),
 ];
 const AUDIT_QUERY: &[(&str, &str)] =
     &[PAGE, AFTER, ("action", "Only changes of this kind."), ("target", "Only changes to this id.")];

@@ -67,12 +67,31 @@ id! {
     /// The id of a file. Ids sort by when their files were made.
     FileId, "file_"
 }
+id! {
+    /// The id of an alert. Ids sort by when their alerts were raised.
+    AlertId, "alert_"
+}
+id! {
+    /// The id of a rule for alerts.
+    RuleId, "rule_"
+}
+
+macro_rules! random {
+    ($($name:ty),*) => {$(
+        impl $name {
+            /// Returns a new random id; fails when the system has no randomness to give.
+            pub fn random(source: &dyn SecureRandom) -> Result<Self, Unspecified> {
+                alphabet::random(source).map(Self)
+            }
+        }
+    )*};
+}
+
+random!(KeyId, RuleId);
 
 impl KeyId {
-    /// Returns a new random id; fails when the system has no randomness to give.
-    pub fn random(source: &dyn SecureRandom) -> Result<Self, Unspecified> {
-        alphabet::random(source).map(Self)
-    }
+    /// The id that comes before all others.
+    pub const FIRST: Self = Self([b'0'; LENGTH]);
 }
 
 macro_rules! ordered {
@@ -86,7 +105,7 @@ macro_rules! ordered {
     )*};
 }
 
-ordered!(ContextId, FileId);
+ordered!(ContextId, FileId, AlertId);
 
 /// Where an id comes among those of its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

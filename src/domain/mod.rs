@@ -1,5 +1,6 @@
 //! Data and rules that need no socket, no SQL and no clock: what a key is and what it may do.
 
+pub mod alert;
 pub mod alphabet;
 pub mod audit;
 pub mod chain;
@@ -13,6 +14,8 @@ pub mod key;
 pub mod metadata;
 pub mod models;
 pub mod network;
+pub mod order;
+pub mod place;
 pub mod plan;
 pub mod report_only;
 pub mod scope;
@@ -21,4 +24,5 @@ pub mod signature;
 pub mod time;
 pub mod token;
 pub mod usage;
+pub mod webhook;
 pub mod window;

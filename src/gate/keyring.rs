@@ -3,8 +3,8 @@
 //! No cache: there is no time-to-live and no refill to race with. Dead keys stay until they are deleted, so
 //! that what they still try can be told by name.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::allowance::Allowance;
@@ -26,6 +26,8 @@ pub struct Keyring {
     shards: Box<[Shard]>,
     /// Where each key is, and the allowances that lines of rotations share. Only changes come here.
     index: Mutex<Index>,
+    /// Moves on with each change.
+    edition: AtomicU64,
 }
 
 /// A key as the gate sees it. A change makes a new entry, with the same life.
@@ -57,6 +59,8 @@ struct Life {
 struct Index {
     digests: HashMap<KeyId, Digest>,
     lines: HashMap<KeyId, Line>,
+    /// When keys end that do.
+    ends: BTreeSet<(Timestamp, KeyId)>,
 }
 
 /// Keys that rotations linked, named after the first of them.
@@ -71,7 +75,7 @@ impl Keyring {
     /// Returns an empty keyring.
     pub fn new(digester: Digester) -> Self {
         let shards = (0..SHARDS).map(|_| RwLock::default()).collect();
-        Self { digester, shards, index: Mutex::default() }
+        Self { digester, shards, index: Mutex::default(), edition: AtomicU64::new(0) }
     }
 
     /// Returns the key that the token belongs to.
@@ -105,12 +109,14 @@ impl Keyring {
         let allowance = index.enter(&key, digest);
         let (shard, slot) = self.place(&digest);
         let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+        index.note_end(shard.get(&slot).map(|entry| &entry.key), Some(&key));
         let life = shard.get(&slot).map_or_else(Arc::default, |entry| Arc::clone(&entry.life));
         if key.revoked_at.is_some() || !key.settings.enabled {
             life.era.fetch_add(1, Ordering::AcqRel);
         }
         let era = life.era.load(Ordering::Acquire);
         shard.insert(slot, Arc::new(Entry { key, requests_per_minute, allowance, digest, life, era }));
+        self.edition.fetch_add(1, Ordering::Release);
     }
 
     /// Takes a key out; the next look-up finds nothing.
@@ -121,7 +127,24 @@ impl Keyring {
         if let Some(entry) = shard.write().unwrap_or_else(PoisonError::into_inner).remove(&slot) {
             entry.life.era.fetch_add(1, Ordering::AcqRel);
             index.leave(entry.key.allowance);
+            index.note_end(Some(&entry.key), None);
         }
+        self.edition.fetch_add(1, Ordering::Release);
+    }
+
+    /// Returns a number that moves on with each change of a key.
+    pub fn edition(&self) -> u64 {
+        self.edition.load(Ordering::Acquire)
+    }
+
+    /// Returns the keys that end after the one time and not after the other.
+    pub fn ending(&self, after: Timestamp, until: Timestamp) -> Vec<KeyId> {
+        if until <= after {
+            return Vec::new();
+        }
+        let [first, last] =
+            [after, until].map(|time| (Timestamp::from_millis(time.as_millis() + 1), KeyId::FIRST));
+        self.index().ends.range(first..last).map(|(_, id)| *id).collect()
     }
 
     /// Puts back what a line of keys used before a restart; the line may be gone by now.
@@ -165,6 +188,15 @@ impl Index {
         let line = self.lines.entry(key.allowance).or_insert_with(new_line);
         line.keys += usize::from(is_new);
         Arc::clone(&line.allowance)
+    }
+
+    /// Notes when a key ends that was changed.
+    fn note_end(&mut self, before: Option<&Key>, after: Option<&Key>) {
+        let end = |key: &Key| key.settings.expires_at.map(|end| (end, key.id));
+        if let Some(end) = before.and_then(end) {
+            self.ends.remove(&end);
+        }
+        self.ends.extend(after.and_then(end));
     }
 
     /// Takes a key from its line. Requests in flight may hold the allowance for longer; nobody else finds it.
@@ -219,6 +251,29 @@ mod tests {
         };
         keyring.put(key, keyring.digest(&token), 60);
         keyring.get(id).unwrap()
+    }
+
+    #[test]
+    fn keys_are_found_by_when_they_end() {
+        let keyring = Keyring::new(Digester::new(b"secret"));
+        let time = Timestamp::from_seconds;
+        for (last, end) in [('1', Some(10)), ('2', Some(20)), ('3', Some(30)), ('4', None)] {
+            let entry = put(&keyring, id(last), id(last));
+            let mut key = entry.key.clone();
+            key.settings.expires_at = end.map(time);
+            keyring.put(key, entry.digest(), 60);
+        }
+        let before = keyring.edition();
+        assert_eq!(keyring.ending(time(10), time(30)), [id('2'), id('3')]);
+        assert_eq!(keyring.ending(time(30), time(10)), []);
+        let entry = keyring.get(id('2')).unwrap();
+        let mut key = entry.key.clone();
+        key.settings.expires_at = Some(time(25));
+        keyring.put(key, entry.digest(), 60);
+        assert_eq!(keyring.ending(time(0), time(24)), [id('1')]);
+        keyring.remove(id('1'));
+        assert_eq!(keyring.ending(time(0), time(30)), [id('2'), id('3')]);
+        assert_eq!(keyring.edition(), before + 2);
     }
 
     #[test]

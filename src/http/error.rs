@@ -7,6 +7,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 
+use crate::alerts::AlertsError;
 use crate::contexts::ContextsError;
 use crate::domain::signature::SignatureError;
 use crate::domain::token;
@@ -410,6 +411,24 @@ impl From<FilesError> for ApiError {
             // It is in the log once, not with each attempt.
             FilesError::DiskFull => Self::StorageUnavailable,
             FilesError::Randomness => {
+                tracing::error!("{message}");
+                Self::Internal
+            }
+        }
+    }
+}
+
+impl From<AlertsError> for ApiError {
+    fn from(error: AlertsError) -> Self {
+        let message = error.to_string();
+        match error {
+            AlertsError::NoAlert | AlertsError::NoRule => Self::NotFound(message.into()),
+            AlertsError::Resolved => Self::Conflict("alert_resolved", message),
+            AlertsError::DeletedSince => Self::Conflict("alert_rule_deleted", message),
+            AlertsError::TooManyRules(_) => Self::Conflict("too_many_alert_rules", message),
+            AlertsError::IdempotencyMismatch => Self::Unprocessable(message),
+            AlertsError::Store(error) => error.into(),
+            AlertsError::Randomness => {
                 tracing::error!("{message}");
                 Self::Internal
             }

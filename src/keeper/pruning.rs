@@ -16,9 +16,11 @@ const SLICE: usize = 5_000;
 pub(super) const BREATH: Duration = Duration::from_millis(20);
 /// A day, though a minute would do: a clock that was stepped must not cost a window its memory.
 const WINDOWS_KEPT: Duration = Duration::from_secs(86_400);
-/// How long it is known who asked for what with a key, how it was used, and what settings that are only tried out
-/// would have refused.
+/// How long it is known who asked for what with a key, from where, how it was used, and what settings that are only
+/// tried out would have refused: longer than the watch and the advisor look back.
 const SIGHTINGS_KEPT: Duration = Duration::from_secs(35 * 86_400);
+/// How long alerts are kept once they are over.
+const ALERTS_KEPT: Duration = Duration::from_secs(400 * 86_400);
 
 /// When to forget, and whether there is more of it.
 #[derive(Debug)]
@@ -67,6 +69,8 @@ fn prune(rooms: &Rooms, transaction: &Transaction<'_>) -> Result<usize, StoreErr
     pruned += store::reports::delete_before(transaction, sightings, SLICE - pruned)?;
     pruned += store::sightings::delete_before(transaction, sightings, SLICE - pruned)?;
     pruned += store::profiles::delete_before(transaction, sightings, SLICE - pruned)?;
+    pruned += store::networks::delete_before(transaction, sightings, SLICE - pruned)?;
+    pruned += store::alerts::delete_before(transaction, now.before(ALERTS_KEPT), SLICE - pruned)?;
     pruned += rooms.keys.prune(transaction, SLICE - pruned)?;
     Ok(pruned)
 }
@@ -79,6 +83,7 @@ mod tests {
     use std::sync::mpsc::channel;
 
     use super::*;
+    use crate::alerts::{Alerts, Watch};
     use crate::clock::Clock;
     use crate::domain::plan::Plans;
     use crate::domain::time::Timestamp;
@@ -102,7 +107,10 @@ mod tests {
         let (meter, changed) = (Arc::new(Meter::new()), channel().1);
         let files =
             Files::open(Arc::clone(&store), clock.clone(), Limits { max_bytes: 0, total_bytes: 0 }).unwrap();
-        Rooms { store, meter, changed, keys, files, clock, flush: Duration::from_millis(200), retention }
+        let alerts = Arc::new(Alerts::load(Arc::clone(&store), clock.clone()).unwrap());
+        let watch = Watch::new(alerts, Arc::clone(&store), keys.keyring(), clock.now()).unwrap();
+        let flush = Duration::from_millis(200);
+        Rooms { store, meter, changed, keys, files, watch, clock, flush, retention }
     }
 
     /// Counts a request in each of so many minutes, the last of them two hours ago.

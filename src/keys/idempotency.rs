@@ -1,38 +1,12 @@
 //! The same request sent twice is done once.
 
-use std::time::Duration;
-
-use ring::digest::{Context, SHA256, digest};
 use rusqlite::Transaction;
 
-use super::{Keys, KeysError, Order};
+use super::{Idempotency, Keys, KeysError, Order};
 use crate::domain::id::KeyId;
 use crate::domain::time::Timestamp;
 use crate::store::StoreError;
-use crate::store::idempotency::{self, Used};
-
-/// How long an `Idempotency-Key` is remembered.
-pub(super) const KEPT: Duration = Duration::from_secs(24 * 3_600);
-
-/// A request that carried an `Idempotency-Key`. Only digests are kept of either.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Idempotency {
-    digest: [u8; 32],
-    fingerprint: [u8; 32],
-}
-
-impl Idempotency {
-    /// Returns what to tell the request by.
-    pub fn new(key: &str, method: &str, path: &str, body: &[u8]) -> Self {
-        let mut fingerprint = Context::new(&SHA256);
-        for part in [method.as_bytes(), path.as_bytes(), body] {
-            fingerprint.update(&(part.len() as u64).to_be_bytes());
-            fingerprint.update(part);
-        }
-        let bytes = |digest: ring::digest::Digest| digest.as_ref().try_into().expect("SHA-256 has 32 bytes");
-        Self { digest: bytes(digest(&SHA256, key.as_bytes())), fingerprint: bytes(fingerprint.finish()) }
-    }
-}
+use crate::store::idempotency::{self, KEPT, Used};
 
 impl Keys {
     /// Returns the key that the same request made or changed before; fails if it was another request. Asked
@@ -42,7 +16,8 @@ impl Keys {
         let since = now.before(KEPT);
         match self.store.read(|connection| idempotency::find(connection, &wanted.digest, since))? {
             Some(used) if used.fingerprint != wanted.fingerprint => Err(KeysError::IdempotencyMismatch),
-            Some(used) => Ok(Some(used.key)),
+            // What no key's id reads as was made by a request of another kind, whose fingerprint differs.
+            Some(used) => used.made.parse().map(Some).map_err(|_| KeysError::IdempotencyMismatch),
             None => Ok(None),
         }
     }
@@ -56,6 +31,7 @@ pub(super) fn note(
     now: Timestamp,
 ) -> Result<(), KeysError> {
     let Some(Idempotency { digest, fingerprint }) = idempotency else { return Ok(()) };
-    idempotency::insert(transaction, &digest, &Used { fingerprint, key }, now).map_err(StoreError::from)?;
+    let used = Used { fingerprint, made: key.to_string() };
+    idempotency::insert(transaction, &digest, &used, now).map_err(StoreError::from)?;
     Ok(())
 }

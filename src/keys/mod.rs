@@ -14,12 +14,13 @@ use ring::rand::SystemRandom;
 use rusqlite::Transaction;
 
 pub use error::KeysError;
-pub use idempotency::Idempotency;
 pub use rotate::Rotation;
 pub use start::StartError;
 
+pub use crate::domain::order::{Idempotency, Order};
+
 use crate::clock::Clock;
-use crate::domain::audit::Actor;
+use crate::domain::audit::{Actor, row_id};
 use crate::domain::id::KeyId;
 use crate::domain::key::{Key, Settings};
 use crate::domain::plan::Plans;
@@ -39,15 +40,6 @@ pub struct Keys {
     recent: RecentTokens,
     /// One change at a time, so that the keyring sees changes in the order they were committed.
     turn: Mutex<()>,
-}
-
-/// Who wants a change, and how to tell the same wish sent twice.
-#[derive(Clone, Copy, Debug)]
-pub struct Order {
-    /// Who.
-    pub actor: Actor,
-    /// The request's `Idempotency-Key`, if it had one.
-    pub idempotency: Option<Idempotency>,
 }
 
 /// A key that was made, and its token while it can still be shown.
@@ -150,7 +142,7 @@ impl Keys {
         after: Option<&Key>,
     ) -> Result<(), KeysError> {
         let change = audit::change(self.clock.now().wall, actor, action, before, after);
-        let id = crate::domain::audit::new_id(&self.random)?;
+        let id = row_id(&self.random)?;
         store::audit::append(transaction, id, change).map_err(StoreError::from)?;
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use ring::rand::{SecureRandom as _, SystemRandom};
 
 use super::recent::RecentTokens;
-use super::{Issued, Keys, KeysError, Order, idempotency};
+use super::{Issued, Keys, KeysError, Order};
 use crate::clock::Clock;
 use crate::domain::digest::Digester;
 use crate::domain::key::{Name, Settings};
@@ -84,7 +84,7 @@ impl Keys {
     pub fn prune(&self, transaction: &rusqlite::Transaction<'_>, most: usize) -> Result<usize, StoreError> {
         let now = self.clock.now();
         self.recent.prune(now.steady);
-        Ok(store::idempotency::delete_before(transaction, now.wall.before(idempotency::KEPT), most)?)
+        Ok(store::idempotency::delete_before(transaction, now.wall.before(store::idempotency::KEPT), most)?)
     }
 }
 

@@ -23,6 +23,7 @@ pub use error::StartError;
 pub use first_start::DefaultKey;
 
 use crate::admin::{self, AdminToken, Listeners};
+use crate::alerts::{Alerts, Courier, Watch};
 use crate::clock::Clock;
 use crate::config::{self, Config, Kind};
 use crate::contexts::Contexts;
@@ -102,6 +103,8 @@ impl Server {
         let contexts = Contexts::new(Arc::clone(&store), clock.clone(), config.server.max_json_bytes as u64);
         let config::Files { max_bytes, total_bytes } = config.files;
         let files = Files::open(Arc::clone(&store), clock.clone(), Limits { max_bytes, total_bytes })?;
+        let alerts = Arc::new(Alerts::load(Arc::clone(&store), clock.clone())?);
+        let watch = Watch::new(Arc::clone(&alerts), Arc::clone(&store), keys.keyring(), clock.now())?;
         let (changed_sender, changed) = channel();
         let (keeper, keeper_thread) = Keeper::start(keeper::Rooms {
             store: Arc::clone(&store),
@@ -109,6 +112,7 @@ impl Server {
             changed,
             keys: Arc::clone(&keys),
             files: Arc::clone(&files),
+            watch,
             clock: clock.clone(),
             flush: config.usage.flush,
             retention: Retention([
@@ -124,6 +128,7 @@ impl Server {
             keys,
             meter,
             keeper,
+            alerts,
             store,
             upstreams,
             clock: clock.clone(),
@@ -177,11 +182,17 @@ impl Server {
         let handles = [public.handle(), admin.handle()];
         let servers = [public, admin].map(actix_web::rt::spawn);
         let refreshing = actix_web::rt::spawn(refresh_models(Arc::clone(&rooms)));
+        let courier = Courier::new(Arc::clone(&rooms.admin.alerts));
+        let delivering = courier.map(|courier| actix_web::rt::spawn(courier.run()));
         stop().await;
         tracing::info!("stopping: requests in flight have {:?} to end", config.server.shutdown_grace);
         rooms.stopping.store(true, Ordering::Relaxed);
         refreshing.abort();
         stop_servers(&handles, servers, stop()).await;
+        if let Some(delivering) = delivering {
+            // What is not delivered by now is at the next start.
+            delivering.abort();
+        }
         wait_for_the_last(&rooms.admin.meter).await;
         rooms.admin.keeper.stop();
         let written = web::block(move || keeper_thread.join()).await;

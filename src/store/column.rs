@@ -8,7 +8,7 @@ use rusqlite::{Error, Row, ToSql};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::domain::id::{ContextId, FileId, KeyId};
+use crate::domain::id::{AlertId, ContextId, FileId, KeyId, RuleId};
 use crate::domain::time::Timestamp;
 
 macro_rules! stands_as_text {
@@ -21,7 +21,7 @@ macro_rules! stands_as_text {
     )*};
 }
 
-stands_as_text!(KeyId, ContextId, FileId);
+stands_as_text!(KeyId, ContextId, FileId, AlertId, RuleId);
 
 /// Returns the value whose text stands in the column.
 pub(super) fn text<T>(row: &Row<'_>, column: &str) -> rusqlite::Result<T>

@@ -1,26 +1,29 @@
 //! What an `Idempotency-Key` was used for.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::column;
-use crate::domain::id::KeyId;
 use crate::domain::time::Timestamp;
+
+/// How long an `Idempotency-Key` is remembered.
+pub const KEPT: Duration = Duration::from_secs(24 * 3_600);
 
 /// A request that an `Idempotency-Key` was used for.
 #[derive(Debug)]
 pub struct Used {
     /// The SHA-256 of what was asked.
     pub fingerprint: [u8; 32],
-    /// The key that was made or changed.
-    pub key: KeyId,
+    /// The id of what was made or changed.
+    pub made: String,
 }
 
 /// Returns what the `Idempotency-Key` with this digest was used for since the given time.
 pub fn find(connection: &Connection, digest: &[u8; 32], since: Timestamp) -> rusqlite::Result<Option<Used>> {
     connection
-        .prepare_cached("SELECT fingerprint, key_id FROM idempotency WHERE digest = ?1 AND created_at >= ?2")?
+        .prepare_cached("SELECT fingerprint, made FROM idempotency WHERE digest = ?1 AND created_at >= ?2")?
         .query_row((digest, since.as_millis()), |row| {
-            Ok(Used { fingerprint: row.get("fingerprint")?, key: column::text(row, "key_id")? })
+            Ok(Used { fingerprint: row.get("fingerprint")?, made: row.get("made")? })
         })
         .optional()
 }
@@ -34,9 +37,9 @@ pub fn insert(
 ) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "INSERT OR REPLACE INTO idempotency (digest, fingerprint, key_id, created_at) VALUES (?1, ?2, ?3, ?4)",
+            "INSERT OR REPLACE INTO idempotency (digest, fingerprint, made, created_at) VALUES (?1, ?2, ?3, ?4)",
         )?
-        .execute((digest, used.fingerprint, used.key.to_string(), now.as_millis()))
+        .execute((digest, used.fingerprint, &used.made, now.as_millis()))
         .map(drop)
 }
 

@@ -3,6 +3,8 @@
 //! Reads share a small pool. Writes go through one connection, so that nothing ever waits on a lock; what
 //! a caller was told is done is on the disk (`synchronous = FULL`).
 
+pub mod alert_rules;
+pub mod alerts;
 pub mod audit;
 pub mod backup;
 mod column;
@@ -13,7 +15,9 @@ pub mod folder;
 pub mod idempotency;
 pub mod keys;
 mod migrate;
+pub mod networks;
 mod open;
+pub mod outbox;
 pub mod page;
 pub mod profiles;
 pub mod reports;
