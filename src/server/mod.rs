@@ -29,6 +29,7 @@ use crate::contexts::Contexts;
 use crate::domain::alphabet;
 use crate::files::{Files, Limits};
 use crate::gate::Gate;
+use crate::gate::trail::Trail;
 use crate::http::public::{self, PublicRoute, Signing};
 use crate::http::request_id::RequestIds;
 use crate::keeper::{self, Keeper, Retention};
@@ -103,6 +104,7 @@ impl Server {
         let config::Files { max_bytes, total_bytes } = config.files;
         let files = Files::open(Arc::clone(&store), clock.clone(), Limits { max_bytes, total_bytes })?;
         let (changed_sender, changed) = channel();
+        let trail = Arc::new(Trail::new());
         let (keeper, keeper_thread) = Keeper::start(keeper::Rooms {
             store: Arc::clone(&store),
             meter: Arc::clone(&meter),
@@ -119,7 +121,7 @@ impl Server {
         })
         .map_err(StartError::Thread)?;
         let failed_auth = config.limits.failed_auth_per_minute.get();
-        let gate = Arc::new(Gate::new(keys.keyring(), failed_auth, clock.clone(), changed_sender));
+        let gate = Arc::new(Gate::new(keys.keyring(), failed_auth, clock.clone(), changed_sender, trail));
         let admin = admin::Rooms {
             keys,
             meter,
