@@ -5,6 +5,7 @@ use actix_web::http::Method;
 use serde_json::{Value, json};
 
 use super::audit::AuditRow;
+use super::explain::{ExplainBody, ExplanationView};
 use super::key_body::KeyBody;
 use super::key_view::{IssuedView, KeyView};
 use super::keys::RotateBody;
@@ -33,7 +34,8 @@ pub fn document() -> Value {
             Access::Metrics => "Needs the admin token unless `admin.open_metrics` is set.",
         };
         let operation = describe(&mut builder, route.method.as_str(), route.pattern);
-        let headers = if route.method == Method::POST { IDEMPOTENCY } else { &[] };
+        let repeats = route.method == Method::POST && route.pattern != "/admin/v1/explain";
+        let headers = if repeats { IDEMPOTENCY } else { &[] };
         let operation =
             Operation { needs: Some(needs.to_owned()), query: query_of(route), headers, ..operation };
         builder.add(route.method.as_str(), route.pattern, route.summary, operation);
@@ -70,6 +72,10 @@ fn describe(builder: &mut Builder, method: &str, pattern: &str) -> Operation {
         }
         ("GET" | "POST", "/admin/v1/keys/{id}" | "/admin/v1/keys/{id}/revoke") => {
             Operation { answer: builder.schema::<KeyView>(), ..usual }
+        }
+        ("POST", "/admin/v1/explain") => {
+            let body = Some(builder.schema::<ExplainBody>());
+            Operation { body, answer: builder.schema::<ExplanationView<'static>>(), ..usual }
         }
         ("GET", "/admin/v1/usage") => Operation { answer: builder.schema::<UsageView>(), ..usual },
         ("GET", "/admin/v1/audit") => Operation { answer: builder.schema::<Page<AuditRow>>(), ..usual },

@@ -139,7 +139,7 @@ pub async fn serve(rooms: Rc<Rooms>, request: HttpRequest, mut payload: Payload)
     let counted = access.map_or_else(|| is_api(request.uri().path()), |access| access != Access::Open);
     let exchange = Exchange::begin(Arc::clone(&rooms.meter), rooms.clock.clone(), endpoint);
     let (head, exchange_held) = (request.clone(), Rc::clone(&exchange));
-    let held = Rc::clone(&rooms);
+    let rooms_held = Rc::clone(&rooms);
     let incoming = Incoming { rooms, request: head, id: id.clone(), exchange: exchange_held };
     let mut response = match AssertUnwindSafe(incoming.answer(found, &mut payload)).catch_unwind().await {
         Ok(Ok(response)) => {
@@ -149,7 +149,7 @@ pub async fn serve(rooms: Rc<Rooms>, request: HttpRequest, mut payload: Payload)
         Ok(Err(error)) => {
             let demand = access.and_then(Access::demand);
             let (request, id, exchange) = (&request, &id, &*exchange);
-            Refusal { request, id, exchange, demand }.remember(&held.gate, &error);
+            Refusal { request, id, exchange, demand }.remember(&rooms_held.gate, &error);
             refuse(&error, exchange)
         }
         // The panic itself is in the log already.

@@ -133,6 +133,9 @@ impl Server {
             token: AdminToken::new(&token, &random).map_err(|_| StartError::Randomness)?,
             open_metrics: config.admin.open_metrics,
             listeners: sockets.listeners(&config),
+            gate: Arc::clone(&gate),
+            routes: crate::api::ROUTES,
+            signing_required: config.signing.required,
         };
         let rooms = Shared {
             admin: Arc::new(admin),
