@@ -6,6 +6,7 @@
 
 mod clearing;
 mod pruning;
+mod telling;
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,6 +28,7 @@ use crate::files::Files;
 use crate::gate::allowance::Allowance;
 use crate::gate::keyring::Keyring;
 use crate::gate::replay;
+use crate::gate::trail::Trail;
 use crate::keys::Keys;
 use crate::meter::{Batch, Made, Meter};
 use crate::store::reports::Report;
@@ -35,6 +37,7 @@ use crate::store::windows::SavedWindow;
 use crate::store::{self, Store, StoreError};
 use clearing::Clearing;
 use pruning::Pruning;
+use telling::Telling;
 
 /// How often windows are kept, and how often the writer looks whether they changed: `kill -9` forgives no
 /// more than both together.
@@ -62,6 +65,8 @@ pub struct Rooms {
     pub changed: Receiver<Arc<Allowance>>,
     /// The keys, whose left-overs it clears away.
     pub keys: Arc<Keys>,
+    /// What the gate refused, of which it tells the log.
+    pub trail: Arc<Trail>,
     /// The files, of which it clears away what is not wanted any more.
     pub files: Arc<Files>,
     /// The time.
@@ -154,6 +159,7 @@ struct Writer {
     last_windows: Instant,
     pruning: Pruning,
     clearing: Clearing,
+    telling: Telling,
     /// Whether the last attempt failed.
     failing: bool,
 }
@@ -173,6 +179,7 @@ impl Writer {
             last_windows: Instant::now(),
             pruning: Pruning::new(),
             clearing: Clearing::new(),
+            telling: Telling::default(),
             failing: false,
         }
     }
@@ -222,9 +229,17 @@ impl Writer {
         self.unkept.extend(self.rooms.changed.try_iter().map(|allowance| (allowance.id, allowance)));
         Work {
             jobs,
-            usage: if flush { self.rooms.meter.drain() } else { Batch::default() },
+            usage: if flush { self.drain() } else { Batch::default() },
             windows: !self.unkept.is_empty() && (stop || self.last_windows.elapsed() >= WINDOWS),
         }
+    }
+
+    fn drain(&mut self) -> Batch {
+        let batch = self.rooms.meter.drain();
+        if catch_unwind(AssertUnwindSafe(|| self.telling.tell(&self.rooms, &batch.reports))).is_err() {
+            tracing::error!("a fault in mcpd keeps refusals out of the log");
+        }
+        batch
     }
 
     /// Writes one batch and tells those who wait for it; false if it could not be written. Dropping a job

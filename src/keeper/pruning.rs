@@ -98,7 +98,18 @@ mod tests {
         let (meter, changed) = (Arc::new(Meter::new()), channel().1);
         let files =
             Files::open(Arc::clone(&store), clock.clone(), Limits { max_bytes: 0, total_bytes: 0 }).unwrap();
-        Rooms { store, meter, changed, keys, files, clock, flush: Duration::from_millis(200), retention }
+        let trail = Arc::default();
+        Rooms {
+            store,
+            meter,
+            changed,
+            keys,
+            trail,
+            files,
+            clock,
+            flush: Duration::from_millis(200),
+            retention,
+        }
     }
 
     /// Counts a request in each of so many minutes, the last of them two hours ago.

@@ -110,6 +110,7 @@ impl Server {
             meter: Arc::clone(&meter),
             changed,
             keys: Arc::clone(&keys),
+            trail: Arc::clone(&trail),
             files: Arc::clone(&files),
             clock: clock.clone(),
             flush: config.usage.flush,

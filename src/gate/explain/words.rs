@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use crate::domain::key::{Key, Settings, Status};
+use crate::domain::key::{Key, Settings};
 use crate::domain::report_only::Setting;
 use crate::domain::scope::Scope;
 use crate::domain::time::Timestamp;
@@ -47,7 +47,7 @@ pub(super) fn passed(step: Step, facts: &Facts<'_>) -> String {
     let settings = &entry.key.settings;
     match step {
         Step::BearerToken | Step::Format => passed_by_anybody(step).to_owned(),
-        Step::Key => format!("it is {}", named(&entry.key)),
+        Step::Key => format!("it is {}", entry.key.named()),
         Step::Status => format!("it is active{}{}", until(settings), rotated(&entry.key, facts.keyring)),
         Step::ClientAddress => address_passed(settings, facts.client.flatten()),
         Step::Route => match facts.demand {
@@ -144,14 +144,10 @@ fn slowed(refusal: &Refusal, facts: &Facts<'_>) -> String {
     format!("; too many such attempts from {address} in the last 60 s: {retry_after} s to wait")
 }
 
-/// Says since when a key does not work, or that it was deleted meanwhile.
+/// Says why a key does not work, or that it was deleted meanwhile.
 fn ended(key: &Key, at: Timestamp) -> String {
-    match (key.status(at), key.revoked_at, key.settings.expires_at) {
-        (Status::Revoked, Some(revoked), _) => format!("it was revoked at {revoked}"),
-        (Status::Expired, _, Some(end)) => format!("it expired at {end}"),
-        (Status::Disabled, ..) => "it is disabled: `enabled` is false".to_owned(),
-        _ => "it ended while the request was being answered".to_owned(),
-    }
+    key.ended(at)
+        .map_or_else(|| "it ended while the request was being answered".to_owned(), |why| format!("it {why}"))
 }
 
 fn until(settings: &Settings) -> String {
@@ -162,13 +158,9 @@ fn until(settings: &Settings) -> String {
 fn rotated(key: &Key, keyring: &Keyring) -> String {
     let Some(successor) = key.rotated_to else { return String::new() };
     match keyring.get(successor) {
-        Some(entry) => format!("; it was rotated to {}", named(&entry.key)),
+        Some(entry) => format!("; it was rotated to {}", entry.key.named()),
         None => format!("; it was rotated to {successor}, which was deleted since"),
     }
-}
-
-fn named(key: &Key) -> String {
-    format!("`{}` ({})", key.settings.name.as_str(), key.id)
 }
 
 fn address_passed(settings: &Settings, client: Option<IpAddr>) -> String {
