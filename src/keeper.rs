@@ -6,6 +6,7 @@
 
 mod clearing;
 mod pruning;
+mod telling;
 mod watching;
 
 use std::collections::HashMap;
@@ -28,6 +29,7 @@ use crate::files::Files;
 use crate::gate::allowance::Allowance;
 use crate::gate::keyring::Keyring;
 use crate::gate::replay;
+use crate::gate::trail::Trail;
 use crate::keys::Keys;
 use crate::meter::{Batch, Meter};
 use crate::store::usage::Step;
@@ -35,6 +37,7 @@ use crate::store::windows::SavedWindow;
 use crate::store::{self, Store, StoreError};
 use clearing::Clearing;
 use pruning::Pruning;
+use telling::Telling;
 
 /// How often windows are kept, and how often the writer looks whether they changed: `kill -9` forgives no
 /// more than both together.
@@ -62,6 +65,8 @@ pub struct Rooms {
     pub changed: Receiver<Arc<Allowance>>,
     /// The keys, whose left-overs it clears away.
     pub keys: Arc<Keys>,
+    /// What the gate refused, of which it tells the log.
+    pub trail: Arc<Trail>,
     /// The files, of which it clears away what is not wanted any more.
     pub files: Arc<Files>,
     /// What looks at it all, and finds what is unusual.
@@ -158,6 +163,7 @@ struct Writer {
     last_windows: Instant,
     pruning: Pruning,
     clearing: Clearing,
+    telling: Telling,
     /// Whether the last attempt failed.
     failing: bool,
 }
@@ -178,6 +184,7 @@ impl Writer {
             last_windows: Instant::now(),
             pruning: Pruning::new(),
             clearing: Clearing::new(),
+            telling: Telling::default(),
             failing: false,
         }
     }
@@ -229,6 +236,7 @@ impl Writer {
         if flush {
             let fresh = self.rooms.meter.drain();
             self.watch(&fresh);
+            self.tell(&fresh);
             self.usage.merge(fresh);
         }
         Work {
@@ -248,6 +256,13 @@ impl Writer {
         });
         if catch_unwind(look).is_err() {
             tracing::error!("a fault in mcpd keeps alerts from being raised");
+        }
+    }
+
+    /// Tells the log whose requests were refused, or would have been.
+    fn tell(&mut self, fresh: &Batch) {
+        if catch_unwind(AssertUnwindSafe(|| self.telling.tell(&self.rooms, &fresh.reports))).is_err() {
+            tracing::error!("a fault in mcpd keeps refusals out of the log");
         }
     }
 

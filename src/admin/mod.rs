@@ -5,6 +5,7 @@ mod alert_rules;
 mod alerts;
 mod audit;
 mod backup;
+mod explain;
 mod guard;
 mod key_body;
 mod key_view;
@@ -36,9 +37,11 @@ pub use openapi::document;
 use crate::alerts::Alerts;
 use crate::clock::{Clock, Now};
 use crate::domain::audit::Actor;
+use crate::gate::Gate;
 use crate::http::block::block;
 use crate::http::error::nothing_at;
 use crate::http::list::Limits;
+use crate::http::public::PublicRoute;
 use crate::http::request_id::{self, RequestIds};
 use crate::http::routes::{Found, Route, find};
 use crate::http::{ApiError, body, json};
@@ -55,7 +58,6 @@ const LONGEST_BODY: usize = 1024 * 1024;
 const LIST: Limits = Limits { usual: 100, most: 1_000 };
 
 /// What the admin API works with.
-#[derive(Debug)]
 pub struct Rooms {
     /// Makes and changes keys.
     pub keys: Arc<Keys>,
@@ -79,6 +81,12 @@ pub struct Rooms {
     pub open_metrics: bool,
     /// Where the server listens.
     pub listeners: Listeners,
+    /// Who may pass.
+    pub gate: Arc<Gate>,
+    /// What the public listener answers.
+    pub routes: &'static [PublicRoute],
+    /// Whether every request must be signed.
+    pub signing_required: bool,
 }
 
 /// Where the server listens.
@@ -158,6 +166,9 @@ static ROUTES: &[AdminRoute] = &[
         "Sends a sample alert as the rule would",
         |call| Box::pin(alert_rules::test(call)),
     ),
+    route(Method::POST, "/admin/v1/explain", "Tells what the gate would answer, and why", |call| {
+        Box::pin(explain::show(call))
+    }),
     route(Method::GET, "/admin/v1/audit", "Tells who changed what", |call| Box::pin(audit::list(call))),
     route(Method::GET, "/admin/v1/audit/verify", "Proves that the audit log is as it was written", |call| {
         Box::pin(audit::verify(call))

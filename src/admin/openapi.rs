@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::alert_rule_body::AlertRuleBody;
 use super::alert_rules::{AlertRuleView, AlertTestView};
 use super::audit::{AuditRow, VerificationView};
+use super::explain::{ExplainBody, ExplanationView};
 use super::key_body::KeyBody;
 use super::key_view::{IssuedView, KeyView};
 use super::keys::RotateBody;
@@ -36,8 +37,8 @@ pub fn document() -> Value {
             Access::Metrics => "Needs the admin token unless `admin.open_metrics` is set.",
         };
         let operation = describe(&mut builder, route.method.as_str(), route.pattern);
-        let repeats_nothing = route.pattern == "/admin/v1/backup";
-        let headers = if route.method == Method::POST && !repeats_nothing { IDEMPOTENCY } else { &[] };
+        let changes_nothing = matches!(route.pattern, "/admin/v1/backup" | "/admin/v1/explain");
+        let headers = if route.method == Method::POST && !changes_nothing { IDEMPOTENCY } else { &[] };
         let operation =
             Operation { needs: Some(needs.to_owned()), query: query_of(route), headers, ..operation };
         builder.add(route.method.as_str(), route.pattern, route.summary, operation);
@@ -76,6 +77,10 @@ fn describe(builder: &mut Builder, method: &str, pattern: &str) -> Operation {
         }
         ("GET" | "POST", "/admin/v1/keys/{id}" | "/admin/v1/keys/{id}/revoke") => {
             Operation { answer: builder.schema::<KeyView>(), ..usual }
+        }
+        ("POST", "/admin/v1/explain") => {
+            let body = Some(builder.schema::<ExplainBody>());
+            Operation { body, answer: builder.schema::<ExplanationView<'static>>(), ..usual }
         }
         ("GET", "/admin/v1/usage") => Operation { answer: builder.schema::<UsageView>(), ..usual },
         ("GET", "/admin/v1/alerts") => Operation { answer: builder.schema::<Page<AlertView>>(), ..usual },

@@ -123,6 +123,22 @@ impl Key {
             Status::Active
         }
     }
+
+    /// Returns the key's name and id, for the operator.
+    pub fn named(&self) -> String {
+        format!("`{}` ({})", self.settings.name.as_str(), self.id)
+    }
+
+    /// Says why the key does not work, such as `was revoked at …`; `None` where it does.
+    pub fn ended(&self, now: Timestamp) -> Option<String> {
+        let at = |time: Option<Timestamp>| time.map(|time| format!(" at {time}")).unwrap_or_default();
+        match self.status(now) {
+            Status::Active => None,
+            Status::Disabled => Some("is disabled".to_owned()),
+            Status::Expired => Some(format!("expired{}", at(self.settings.expires_at))),
+            Status::Revoked => Some(format!("was revoked{}", at(self.revoked_at))),
+        }
+    }
 }
 
 impl Status {

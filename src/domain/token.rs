@@ -56,6 +56,21 @@ impl Token {
         Ok(Self(bytes.try_into().expect("prefix and secret have the token's length")))
     }
 
+    /// Says what keeps the bytes from being a token, if anything does.
+    pub fn flaw(bytes: &[u8]) -> Option<&'static str> {
+        let Some(secret) = bytes.strip_prefix(PREFIX.as_bytes()) else {
+            return Some("it does not begin with `mcp_sk_`");
+        };
+        if !secret.iter().all(u8::is_ascii_alphanumeric) {
+            return Some("it has other characters than letters and digits behind `mcp_sk_`");
+        }
+        match secret.len() {
+            SECRET => Self::parse(bytes).err().map(|_| "its checksum is wrong: a character was mistyped"),
+            ..SECRET => Some("it is too short: a part is missing"),
+            _ => Some("it is too long"),
+        }
+    }
+
     /// Returns the secret itself, to hash it, sign with it, or show it this once.
     pub fn expose(&self) -> &str {
         alphabet::as_str(&self.0)
@@ -188,6 +203,7 @@ mod tests {
     fn the_contract_s_example_is_a_token() {
         let token = Token::parse(EXAMPLE.as_bytes()).unwrap();
         assert_eq!(token.expose(), EXAMPLE);
+        assert_eq!(Token::flaw(EXAMPLE.as_bytes()), None);
         assert_eq!(token.hint().to_string(), "mcp_sk_ABCD…Fg38");
         assert_eq!(token.hint().to_string().parse(), Ok(token.hint()));
     }
@@ -215,6 +231,7 @@ mod tests {
         ];
         for (name, text) in cases {
             assert_eq!(Token::parse(text.as_bytes()), Err(Malformed), "{name}");
+            assert!(Token::flaw(text.as_bytes()).is_some(), "{name}");
         }
     }
 

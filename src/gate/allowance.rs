@@ -45,11 +45,15 @@ impl Allowance {
 
     /// Takes a slot, unless as many are taken as there may be.
     pub fn enter(self: &Arc<Self>, most: Option<NonZeroU32>) -> Option<Slot> {
-        let most = most.map_or(u32::MAX, NonZeroU32::get);
         self.in_flight
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |taken| (taken < most).then_some(taken + 1))
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |taken| fits(taken, most).then(|| taken + 1))
             .ok()
             .map(|taken| Slot { allowance: Arc::clone(self), in_flight: taken + 1 })
+    }
+
+    /// Tells whether a slot is free, taking none.
+    pub fn has_room(&self, most: Option<NonZeroU32>) -> bool {
+        fits(self.in_flight(), most)
     }
 
     /// Takes one request from the window; tells what is left either way.
@@ -74,8 +78,7 @@ impl Allowance {
     }
 
     /// Returns how many requests are in flight.
-    #[cfg(test)]
-    pub(super) fn in_flight(&self) -> u32 {
+    pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Acquire)
     }
 
@@ -83,6 +86,11 @@ impl Allowance {
         // A window is whole after each of its steps, whatever panicked around it.
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Tells whether one more fits beside those taken.
+fn fits(taken: u32, most: Option<NonZeroU32>) -> bool {
+    taken < most.map_or(u32::MAX, NonZeroU32::get)
 }
 
 impl Drop for Slot {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::domain::window::{Quota, Window};
@@ -30,12 +30,23 @@ impl Guesses {
     /// Counts a failure; an error once there were too many, with the time to wait.
     pub(super) fn fail(&self, client: IpAddr, now: Duration) -> Result<(), Quota> {
         let client = network(client);
-        let at = usize::try_from(self.hasher.hash_one(client) % SHARDS as u64).expect("below the shards");
-        let mut windows = self.shards[at].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut windows = self.shard(client);
         if windows.len() >= MOST && !windows.contains_key(&client) {
             make_room(&mut windows, now);
         }
         windows.entry(client).or_default().take(self.limit, now).map(drop)
+    }
+
+    /// Tells what [`Guesses::fail`] would, counting nothing.
+    pub(super) fn peek(&self, client: IpAddr, now: Duration) -> Result<(), Quota> {
+        let client = network(client);
+        let quota = self.shard(client).get_mut(&client).map(|window| window.peek(self.limit, now));
+        quota.filter(|quota| quota.remaining == 0).map_or(Ok(()), Err)
+    }
+
+    fn shard(&self, client: IpAddr) -> MutexGuard<'_, HashMap<IpAddr, Window>> {
+        let at = usize::try_from(self.hasher.hash_one(client) % SHARDS as u64).expect("below the shards");
+        self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -65,9 +76,10 @@ mod tests {
         let guesses = Guesses::new(2);
         let (now, one, other) =
             (Duration::from_secs(9), "192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
-        assert!(guesses.fail(one, now).is_ok() && guesses.fail(one, now).is_ok());
+        assert!(guesses.fail(one, now).is_ok() && guesses.peek(one, now).is_ok());
+        assert!(guesses.fail(one, now).is_ok() && guesses.peek(one, now).is_err());
         assert_eq!(guesses.fail(one, now).unwrap_err().reset_seconds(), 60);
-        assert!(guesses.fail(other, now).is_ok());
+        assert!(guesses.peek(other, now).is_ok() && guesses.fail(other, now).is_ok());
         assert!(guesses.fail(one, now + Duration::from_secs(60)).is_ok());
     }
 

@@ -227,7 +227,7 @@ impl Entry {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::domain::key::{Name, Settings};
     use crate::domain::scope::Scopes;
@@ -251,6 +251,16 @@ mod tests {
         };
         keyring.put(key, keyring.digest(&token), 60);
         keyring.get(id).unwrap()
+    }
+
+    /// The id of a made-up key.
+    pub(in crate::gate) fn id_of(number: u32) -> KeyId {
+        format!("key_{number:024}").parse().unwrap()
+    }
+
+    /// A made-up key, live and allowed everything.
+    pub(in crate::gate) fn entry(number: u32) -> Arc<Entry> {
+        put(&Keyring::new(Digester::new(b"secret")), id_of(number), id_of(number))
     }
 
     #[test]

@@ -4,12 +4,14 @@
 
 pub mod allowance;
 mod checks;
+pub mod explain;
 mod guesses;
 pub mod keyring;
 mod permit;
 mod refusal;
 pub mod replay;
 mod step;
+pub mod trail;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use keyring::{Entry, Keyring};
 pub use permit::Permit;
 pub use refusal::{Refusal, Refused};
 pub use step::Step;
+use trail::{Asker, Trail};
 
 use crate::clock::{Clock, Now};
 use crate::domain::report_only::Findings;
@@ -35,6 +38,7 @@ pub struct Gate {
     clock: Clock,
     /// Allowances whose windows have changed since they were last kept.
     changed: Sender<Arc<Allowance>>,
+    trail: Arc<Trail>,
 }
 
 /// What the gate looks at.
@@ -77,14 +81,31 @@ pub struct Identified {
 
 impl Gate {
     /// Returns a gate before these keys that lets `failed_auth_per_minute` wrong ones an address pass as
-    /// plain errors, and hands on each allowance that changes.
+    /// plain errors, hands on each allowance that changes, and leaves a trail of refusals.
     pub fn new(
         keyring: Arc<Keyring>,
         failed_auth_per_minute: u32,
         clock: Clock,
         changed: Sender<Arc<Allowance>>,
+        trail: Arc<Trail>,
     ) -> Self {
-        Self { keyring, guesses: Guesses::new(failed_auth_per_minute), clock, changed }
+        Self { keyring, guesses: Guesses::new(failed_auth_per_minute), clock, changed, trail }
+    }
+
+    /// Remembers a refusal, with the key as it is now where it ended while the request was being answered.
+    pub fn remember(&self, mut refused: Refused, asker: impl FnOnce() -> Asker) {
+        if let Some(entry) = &mut refused.entry
+            && entry.is_over()
+            && let Some(ended) = self.keyring.get(entry.key.id)
+        {
+            *entry = ended;
+        }
+        self.trail.note(refused, asker);
+    }
+
+    /// Returns the trail of refusals.
+    pub fn trail(&self) -> &Trail {
+        &self.trail
     }
 
     /// Decides whether a request may pass. The order of the steps is the contract.

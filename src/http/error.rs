@@ -69,8 +69,9 @@ pub struct ErrorBody<'a> {
     error: ErrorObject<'a>,
 }
 
+/// What is wrong.
 #[derive(Serialize, schemars::JsonSchema)]
-struct ErrorObject<'a> {
+pub struct ErrorObject<'a> {
     /// For programs.
     code: Cow<'a, str>,
     /// For people.
@@ -116,16 +117,19 @@ impl ApiError {
         self.parts().0
     }
 
-    /// Returns the error's JSON document. Whatever a message quotes of the request, it quotes no key.
+    /// Returns the error's JSON document.
     pub fn body(&self) -> String {
+        serde_json::to_string(&ErrorBody { error: self.object() }).expect("texts serialise")
+    }
+
+    /// Returns what the document says. Whatever a message quotes of the request, it quotes no key.
+    pub fn object(&self) -> ErrorObject<'_> {
         let (_, kind, code) = self.parts();
         let code = match self {
             Self::Upstream(UpstreamError::Rejected(rejection)) => rejection.code.as_deref().unwrap_or(code),
             _ => code,
         };
-        let message = self.message();
-        let error = ErrorObject { code: token::redact(code), message: token::redact(&message), r#type: kind };
-        serde_json::to_string(&ErrorBody { error }).expect("texts serialise")
+        ErrorObject { code: token::redact(code), message: self.message(), r#type: kind }
     }
 
     /// Returns the answer to a request that failed with this.
@@ -161,7 +165,17 @@ impl ApiError {
         }
     }
 
-    fn message(&self) -> Cow<'_, str> {
+    /// Returns the error's message, keys blanked out.
+    pub fn message(&self) -> Cow<'_, str> {
+        let message = self.full_message();
+        let redacted = match token::redact(&message) {
+            Cow::Owned(redacted) => Some(redacted),
+            Cow::Borrowed(_) => None,
+        };
+        redacted.map_or(message, Cow::Owned)
+    }
+
+    fn full_message(&self) -> Cow<'_, str> {
         match self {
             Self::Refused(refused) => refusal_message(&refused.refusal),
             Self::NotFound(what) => Cow::Borrowed(what),

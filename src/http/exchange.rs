@@ -104,6 +104,21 @@ impl Exchange {
         self.client.set(client);
     }
 
+    /// Returns the client's address.
+    pub fn client(&self) -> Option<IpAddr> {
+        self.client.get()
+    }
+
+    /// Returns when the request came in.
+    pub const fn began_at(&self) -> Timestamp {
+        self.started.wall
+    }
+
+    /// Returns whose request it is, if that is known.
+    pub fn entry(&self) -> Option<Arc<Entry>> {
+        self.entry.borrow().clone()
+    }
+
     /// Notes whose request it is, let through or not.
     pub fn set_entry(&self, entry: Arc<Entry>) {
         *self.entry.borrow_mut() = Some(entry);

@@ -14,6 +14,7 @@ pub mod openapi;
 pub mod path;
 pub mod public;
 pub mod quota;
+mod remember;
 pub mod request_id;
 pub mod routes;
 mod signing;

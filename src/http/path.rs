@@ -53,8 +53,8 @@ pub fn request_line(method: &Method, path: &str) -> String {
     format!("{} {}", for_log(method.as_str()), for_log(path))
 }
 
-/// Returns the path for a log line, any key that was pasted into it blanked out.
-fn for_log(path: &str) -> String {
+/// Returns a method or path to be logged or shown, any key that was pasted into it blanked out.
+pub fn for_log(path: &str) -> String {
     let decoded = decode_fully(path);
     let printable: String = decoded.chars().take(200).filter(|letter| !letter.is_control()).collect();
     token::redact(&printable).into_owned()

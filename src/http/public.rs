@@ -23,6 +23,7 @@ use super::bearer::bearer;
 use super::error::nothing_at;
 use super::exchange::{Exchange, Settling};
 use super::quota::quota_headers;
+use super::remember::Refusal;
 use super::request_id::{self, RequestId, RequestIds};
 use super::routes::{Found, Route, find};
 use super::signing::Checking;
@@ -88,6 +89,16 @@ pub enum Access {
     Key(Demand),
 }
 
+impl Access {
+    /// Returns what is asked of a key, if one is asked for.
+    pub const fn demand(self) -> Option<Demand> {
+        match self {
+            Self::Open => None,
+            Self::Key(demand) => Some(demand),
+        }
+    }
+}
+
 /// A route of the public listener.
 pub type PublicRoute = Route<Access, Handler>;
 /// What answers a route.
@@ -121,20 +132,27 @@ pub struct Call<B = Bytes> {
 pub async fn serve(rooms: Rc<Rooms>, request: HttpRequest, mut payload: Payload) -> HttpResponse<Settling> {
     let id = rooms.request_ids.of(request.headers());
     let found = find(rooms.routes, request.method(), request.uri().path());
-    let (endpoint, counted) = match &found {
-        Found::Route(route, _) => (route.pattern, route.access != Access::Open),
-        _ => ("unmatched", is_api(request.uri().path())),
+    let (endpoint, access) = match &found {
+        Found::Route(route, _) => (route.pattern, Some(route.access)),
+        _ => ("unmatched", None),
     };
+    let counted = access.map_or_else(|| is_api(request.uri().path()), |access| access != Access::Open);
     let user_agent = request.headers().get(header::USER_AGENT).cloned();
     let exchange = Exchange::begin(Arc::clone(&rooms.meter), rooms.clock.clone(), endpoint, user_agent);
     let (head, exchange_held) = (request.clone(), Rc::clone(&exchange));
+    let rooms_held = Rc::clone(&rooms);
     let incoming = Incoming { rooms, request: head, id: id.clone(), exchange: exchange_held };
     let mut response = match AssertUnwindSafe(incoming.answer(found, &mut payload)).catch_unwind().await {
         Ok(Ok(response)) => {
             exchange.set_outcome(response.status().as_u16(), None);
             response
         }
-        Ok(Err(error)) => refuse(&error, &exchange),
+        Ok(Err(error)) => {
+            let demand = access.and_then(Access::demand);
+            let (request, id, exchange) = (&request, &id, &*exchange);
+            Refusal { request, id, exchange, demand }.remember(&rooms_held.gate, &error);
+            refuse(&error, exchange)
+        }
         // The panic itself is in the log already.
         Err(_) => refuse(&ApiError::Internal, &exchange),
     };
@@ -271,7 +289,8 @@ impl Incoming {
     }
 }
 
-const KEY_IN_QUERY: &str = "API keys are not taken from the query string, where others may see them: \
+/// What a key in a query string is answered with.
+pub const KEY_IN_QUERY: &str = "API keys are not taken from the query string, where others may see them: \
      use `Authorization: Bearer <key>`, and replace a key that was sent this way";
 
 /// Turns an error into an answer here and now, so that logs and usage see it as one.
@@ -289,7 +308,7 @@ fn refuse(error: &ApiError, exchange: &Exchange) -> HttpResponse {
 }
 
 /// Tells whether the path is of the API, however it is spelled: then nothing is told without a key.
-fn is_api(path: &str) -> bool {
+pub fn is_api(path: &str) -> bool {
     let path = path::decode(path);
     path.trim_start_matches('/').split('/').next().is_some_and(|first| first.eq_ignore_ascii_case("v1"))
 }

@@ -109,8 +109,8 @@ mod tests {
             Files::open(Arc::clone(&store), clock.clone(), Limits { max_bytes: 0, total_bytes: 0 }).unwrap();
         let alerts = Arc::new(Alerts::load(Arc::clone(&store), clock.clone()).unwrap());
         let watch = Watch::new(alerts, Arc::clone(&store), keys.keyring(), clock.now()).unwrap();
-        let flush = Duration::from_millis(200);
-        Rooms { store, meter, changed, keys, files, watch, clock, flush, retention }
+        let (trail, flush) = (Arc::default(), Duration::from_millis(200));
+        Rooms { store, meter, changed, keys, trail, files, watch, clock, flush, retention }
     }
 
     /// Counts a request in each of so many minutes, the last of them two hours ago.

@@ -30,6 +30,7 @@ use crate::contexts::Contexts;
 use crate::domain::alphabet;
 use crate::files::{Files, Limits};
 use crate::gate::Gate;
+use crate::gate::trail::Trail;
 use crate::http::public::{self, PublicRoute, Signing};
 use crate::http::request_id::RequestIds;
 use crate::keeper::{self, Keeper, Retention};
@@ -106,11 +107,13 @@ impl Server {
         let alerts = Arc::new(Alerts::load(Arc::clone(&store), clock.clone())?);
         let watch = Watch::new(Arc::clone(&alerts), Arc::clone(&store), keys.keyring(), clock.now())?;
         let (changed_sender, changed) = channel();
+        let trail = Arc::new(Trail::new());
         let (keeper, keeper_thread) = Keeper::start(keeper::Rooms {
             store: Arc::clone(&store),
             meter: Arc::clone(&meter),
             changed,
             keys: Arc::clone(&keys),
+            trail: Arc::clone(&trail),
             files: Arc::clone(&files),
             watch,
             clock: clock.clone(),
@@ -123,7 +126,7 @@ impl Server {
         })
         .map_err(StartError::Thread)?;
         let failed_auth = config.limits.failed_auth_per_minute.get();
-        let gate = Arc::new(Gate::new(keys.keyring(), failed_auth, clock.clone(), changed_sender));
+        let gate = Arc::new(Gate::new(keys.keyring(), failed_auth, clock.clone(), changed_sender, trail));
         let admin = admin::Rooms {
             keys,
             meter,
@@ -136,6 +139,9 @@ impl Server {
             token: AdminToken::new(&token, &random).map_err(|_| StartError::Randomness)?,
             open_metrics: config.admin.open_metrics,
             listeners: sockets.listeners(&config),
+            gate: Arc::clone(&gate),
+            routes: crate::api::ROUTES,
+            signing_required: config.signing.required,
         };
         let rooms = Shared {
             admin: Arc::new(admin),

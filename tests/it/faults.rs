@@ -145,6 +145,7 @@ fn a_fault_of_the_background_writer_costs_one_batch_and_none_after_it() {
         meter: Arc::clone(&meter),
         changed,
         keys,
+        trail: Arc::default(),
         files,
         watch,
         clock,
