@@ -6,6 +6,7 @@
 
 mod clearing;
 mod pruning;
+mod quiet;
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,6 +34,7 @@ use crate::store::windows::SavedWindow;
 use crate::store::{self, Store, StoreError};
 use clearing::Clearing;
 use pruning::Pruning;
+use quiet::Quiet;
 
 /// How often windows are kept, and how often the writer looks whether they changed: `kill -9` forgives no
 /// more than both together.
@@ -152,6 +154,7 @@ struct Writer {
     last_windows: Instant,
     pruning: Pruning,
     clearing: Clearing,
+    quiet: Quiet,
     /// Whether the last attempt failed.
     failing: bool,
 }
@@ -171,6 +174,7 @@ impl Writer {
             last_windows: Instant::now(),
             pruning: Pruning::new(),
             clearing: Clearing::new(),
+            quiet: Quiet::default(),
             failing: false,
         }
     }
@@ -208,6 +212,10 @@ impl Writer {
             });
             if stop {
                 return written;
+            }
+            let look = || self.quiet.step(&self.rooms);
+            if flush && written && catch_unwind(AssertUnwindSafe(look)).is_err() {
+                tracing::error!("a fault in mcpd keeps keys that are quiet");
             }
             if flush {
                 let pause = if self.failing { self.rooms.flush.max(AGAIN) } else { self.rooms.flush };

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
-use crate::domain::key::{Name, Settings};
+use crate::domain::key::{Key, Name, Settings};
 use crate::domain::metadata::Metadata;
 use crate::domain::models::AllowedModels;
 use crate::domain::network::Networks;
@@ -44,6 +45,9 @@ pub(super) struct KeyBody {
     metadata: Option<Option<BTreeMap<String, String>>>,
     #[serde(deserialize_with = "not_null")]
     require_signature: Option<bool>,
+    /// For rotated keys alone: how long nobody is to use the key for it to be revoked by itself.
+    #[serde(deserialize_with = "json::given")]
+    revoke_when_quiet: Option<Option<String>>,
     /// Not taken when a key is made: it is enabled then.
     #[serde(deserialize_with = "not_null")]
     enabled: Option<bool>,
@@ -62,6 +66,9 @@ impl KeyBody {
         if self.scopes.is_none() {
             return Err(missing("scopes", "say what the key may do, or `[\"*\"]` for everything"));
         }
+        if let Some(Some(_)) = self.revoke_when_quiet {
+            return Err(only_rotated());
+        }
         if self.enabled.is_some() {
             return Err(ApiError::field("enabled", "is not taken when a key is made: change it afterwards"));
         }
@@ -69,13 +76,17 @@ impl KeyBody {
         self.apply(blank, plans, now)
     }
 
-    /// Returns the settings with what is written here changed.
-    pub(super) fn apply(
-        self,
-        mut settings: Settings,
-        plans: &Plans,
-        now: Timestamp,
-    ) -> Result<Settings, ApiError> {
+    /// Returns the settings of a key with what is written here changed.
+    pub(super) fn change(self, key: &Key, plans: &Plans, now: Timestamp) -> Result<Settings, ApiError> {
+        if let Some(Some(_)) = self.revoke_when_quiet
+            && key.rotated_to.is_none()
+        {
+            return Err(only_rotated());
+        }
+        self.apply(key.settings.clone(), plans, now)
+    }
+
+    fn apply(self, mut settings: Settings, plans: &Plans, now: Timestamp) -> Result<Settings, ApiError> {
         if let Some(end) = parse_expiry(self.expires_at, self.expires_in.as_deref(), now)? {
             settings.expires_at = end;
         }
@@ -112,6 +123,9 @@ impl KeyBody {
                 .limit(&settings.plan, settings.requests_per_minute)
                 .map_err(|error| ApiError::Unprocessable(format!("`plan`: {error}")))?;
         }
+        if let Some(length) = self.revoke_when_quiet {
+            settings.revoke_when_quiet = length.as_deref().map(parse_quiet).transpose()?;
+        }
         settings.require_signature = self.require_signature.unwrap_or(settings.require_signature);
         settings.enabled = self.enabled.unwrap_or(settings.enabled);
         Ok(settings)
@@ -142,8 +156,21 @@ pub(super) fn parse_expiry(
 }
 
 /// Returns the length of time that a field names.
-pub(super) fn parse_length(field: &str, text: &str) -> Result<std::time::Duration, ApiError> {
+pub(super) fn parse_length(field: &str, text: &str) -> Result<Duration, ApiError> {
     parse_duration(text).map_err(|error| ApiError::field(field, format_args!("is wrong: {error}")))
+}
+
+/// Returns how long a key is to be quiet to be revoked, in whole seconds.
+pub(super) fn parse_quiet(text: &str) -> Result<Duration, ApiError> {
+    let quiet = Duration::from_secs(parse_length("revoke_when_quiet", text)?.as_secs());
+    if quiet.is_zero() {
+        return Err(ApiError::field("revoke_when_quiet", "must be at least 1s, such as `24h`"));
+    }
+    Ok(quiet)
+}
+
+fn only_rotated() -> ApiError {
+    ApiError::field("revoke_when_quiet", "is of no use here: only a rotated key can be revoked when quiet")
 }
 
 fn parse_name(text: &str) -> Result<Name, ApiError> {

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use super::id::KeyId;
 use super::metadata::Metadata;
@@ -34,6 +35,8 @@ pub struct Key {
     pub rotated_from: Option<KeyId>,
     /// The key that takes over from it.
     pub rotated_to: Option<KeyId>,
+    /// When that one was made.
+    pub rotated_at: Option<Timestamp>,
 }
 
 /// What the operator decides about a key.
@@ -61,6 +64,8 @@ pub struct Settings {
     pub metadata: Metadata,
     /// Whether each request must be signed.
     pub require_signature: bool,
+    /// How long it is to be quiet to be revoked by itself, once another key has taken over; whole seconds.
+    pub revoke_when_quiet: Option<Duration>,
 }
 
 /// What people call a key: not blank, at most 200 characters, none of them a control character.
@@ -102,6 +107,7 @@ impl Settings {
             allowed_models: AllowedModels::default(),
             metadata: Metadata::default(),
             require_signature: false,
+            revoke_when_quiet: None,
         }
     }
 }
@@ -118,6 +124,12 @@ impl Key {
         } else {
             Status::Active
         }
+    }
+
+    /// Returns since when nobody has used a rotated key, given when it was last used.
+    pub fn quiet_since(&self, last_used_at: Option<Timestamp>) -> Option<Timestamp> {
+        let rotated_at = self.rotated_at?;
+        Some(last_used_at.map_or(rotated_at, |used| used.max(rotated_at)))
     }
 }
 

@@ -105,9 +105,33 @@ pub fn parse_duration(text: &str) -> Result<Duration, InvalidTime> {
     Duration::try_from_secs_f64(seconds).map_err(|_| invalid())
 }
 
+/// Returns the length of time as people write it, in whole seconds: `90d`, `24h`, `1h30m`, `0s`.
+pub fn format_duration(length: Duration) -> String {
+    const DAY: u64 = 86_400;
+    let mut left = length.as_secs();
+    let mut text = String::new();
+    for (unit, seconds) in [("d", DAY), ("h", 3_600), ("m", 60), ("s", 1)] {
+        // One day is 24 hours to most.
+        let count = if seconds == DAY && left < 2 * DAY { 0 } else { left / seconds };
+        left -= count * seconds;
+        if count > 0 {
+            text.push_str(&count.to_string());
+            text.push_str(unit);
+        }
+    }
+    if text.is_empty() { "0s".to_owned() } else { text }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lengths_of_time_are_written_as_they_are_read() {
+        for text in ["90d", "24h", "47h", "2d", "1h30m", "5m", "2d1h1m1s", "10s", "0s"] {
+            assert_eq!(format_duration(parse_duration(text).unwrap()), text);
+        }
+    }
 
     #[test]
     fn times_are_read_with_any_offset_and_written_in_utc() {

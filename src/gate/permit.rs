@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::allowance::Slot;
-use super::keyring::Entry;
+use super::keyring::{Entry, Use};
 use super::refusal::{Refusal, Refused};
 use super::replay::{self, NotAccepted};
 use crate::clock::Now;
@@ -20,12 +20,14 @@ pub struct Permit {
     /// What is left of the limit after this request.
     pub quota: Quota,
     _slot: Slot,
+    _use: Use,
 }
 
 impl Permit {
     /// Returns a permit for a request that passed the checks.
     pub(super) fn new(entry: Arc<Entry>, quota: Quota, slot: Slot) -> Self {
-        Self { entry, quota, _slot: slot }
+        let in_use = entry.enter();
+        Self { entry, quota, _slot: slot, _use: in_use }
     }
 
     /// Fails if the key may not name the model.

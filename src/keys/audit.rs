@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::domain::alphabet;
 use crate::domain::audit::{Actor, Change};
 use crate::domain::key::Key;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Timestamp, format_duration};
 
 /// Returns a new random id for an audit row.
 pub(super) fn row_id(random: &dyn SecureRandom) -> Result<String, Unspecified> {
@@ -44,10 +44,12 @@ fn describe(key: &Key) -> Value {
         "allowed_models": settings.allowed_models.as_slice(),
         "metadata": settings.metadata.entries(),
         "require_signature": settings.require_signature,
+        "revoke_when_quiet": settings.revoke_when_quiet.map(format_duration),
         "created_at": key.created_at.to_string(),
         "expires_at": time(settings.expires_at),
         "revoked_at": time(key.revoked_at),
         "rotated_from": key.rotated_from.map(|id| id.to_string()),
         "rotated_to": key.rotated_to.map(|id| id.to_string()),
+        "rotated_at": time(key.rotated_at),
     })
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
@@ -64,7 +65,8 @@ pub fn update(connection: &Connection, key: &Key) -> rusqlite::Result<()> {
                  requests_per_minute = :requests_per_minute, max_concurrent = :max_concurrent,
                  expires_at = :expires_at, allowed_ips = :allowed_ips, allowed_models = :allowed_models,
                  metadata = :metadata, require_signature = :require_signature,
-                 revoked_at = :revoked_at, rotated_to = :rotated_to
+                 revoke_when_quiet = :revoke_when_quiet,
+                 revoked_at = :revoked_at, rotated_to = :rotated_to, rotated_at = :rotated_at
              WHERE id = :id",
         )?
         .execute(named_params! {
@@ -80,8 +82,10 @@ pub fn update(connection: &Connection, key: &Key) -> rusqlite::Result<()> {
             ":allowed_models": column::to_json(settings.allowed_models.as_slice()),
             ":metadata": column::to_json(settings.metadata.entries()),
             ":require_signature": settings.require_signature,
+            ":revoke_when_quiet": settings.revoke_when_quiet.map(|quiet| column::from_count(quiet.as_secs())),
             ":revoked_at": key.revoked_at.map(Timestamp::as_millis),
             ":rotated_to": key.rotated_to,
+            ":rotated_at": key.rotated_at.map(Timestamp::as_millis),
         })
         .map(drop)
 }
@@ -146,6 +150,14 @@ pub fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<(K
         .collect()
 }
 
+/// Returns the keys that are to be revoked once they are quiet.
+pub fn to_revoke(connection: &Connection) -> rusqlite::Result<Vec<(Key, Option<LastUse>)>> {
+    connection
+        .prepare_cached("SELECT * FROM keys WHERE revoke_when_quiet IS NOT NULL AND revoked_at IS NULL")?
+        .query_map([], |row| Ok((key(row)?, last_use(row)?)))?
+        .collect()
+}
+
 /// Hands every key to the caller, one at a time: there may be a million.
 pub fn for_each(connection: &Connection, mut with: impl FnMut(Key, Digest)) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached("SELECT * FROM keys")?;
@@ -175,6 +187,7 @@ fn key(row: &Row<'_>) -> rusqlite::Result<Key> {
         revoked_at: column::optional_time(row, "revoked_at")?,
         rotated_from: column::optional_text(row, "rotated_from")?,
         rotated_to: column::optional_text(row, "rotated_to")?,
+        rotated_at: column::optional_time(row, "rotated_at")?,
     })
 }
 
@@ -208,6 +221,9 @@ fn settings(row: &Row<'_>) -> rusqlite::Result<Settings> {
             .map_err(|error| column::invalid(row, "allowed_models", error))?,
         metadata: Metadata::parse(metadata).map_err(|error| column::invalid(row, "metadata", error))?,
         require_signature: row.get("require_signature")?,
+        revoke_when_quiet: row
+            .get::<_, Option<i64>>("revoke_when_quiet")?
+            .map(|seconds| Duration::from_secs(seconds.cast_unsigned())),
     })
 }
 
