@@ -6,6 +6,14 @@ ALTER TABLE keys ADD COLUMN report_only TEXT NOT NULL DEFAULT '';
 ALTER TABLE keys ADD COLUMN rotated_at INTEGER;
 ALTER TABLE keys ADD COLUMN revoke_when_quiet INTEGER CHECK (revoke_when_quiet > 0);
 
+CREATE INDEX keys_to_revoke ON keys (id) WHERE revoke_when_quiet IS NOT NULL AND revoked_at IS NULL;
+
+UPDATE keys
+SET rotated_at = coalesce(
+    (SELECT max(at) FROM audit WHERE action = 'key.rotate' AND target = keys.id),
+    (SELECT created_at FROM keys AS successor WHERE successor.id = keys.rotated_to))
+WHERE rotated_to IS NOT NULL;
+
 -- Who asked for what with each key, by UTC day.
 CREATE TABLE sightings (
     key_id     TEXT NOT NULL,

@@ -6,6 +6,7 @@
 
 mod clearing;
 mod pruning;
+mod quiet;
 mod telling;
 mod watching;
 
@@ -37,6 +38,7 @@ use crate::store::windows::SavedWindow;
 use crate::store::{self, Store, StoreError};
 use clearing::Clearing;
 use pruning::Pruning;
+use quiet::Quiet;
 use telling::Telling;
 
 /// How often windows are kept, and how often the writer looks whether they changed: `kill -9` forgives no
@@ -163,6 +165,7 @@ struct Writer {
     last_windows: Instant,
     pruning: Pruning,
     clearing: Clearing,
+    quiet: Quiet,
     telling: Telling,
     /// Whether the last attempt failed.
     failing: bool,
@@ -184,6 +187,7 @@ impl Writer {
             last_windows: Instant::now(),
             pruning: Pruning::new(),
             clearing: Clearing::new(),
+            quiet: Quiet::default(),
             telling: Telling::default(),
             failing: false,
         }
@@ -223,6 +227,10 @@ impl Writer {
             });
             if stop {
                 return written;
+            }
+            let look = || self.quiet.step(&self.rooms);
+            if flush && written && catch_unwind(AssertUnwindSafe(look)).is_err() {
+                tracing::error!("a fault in mcpd keeps keys that are quiet");
             }
             if flush {
                 let pause = if self.failing { self.rooms.flush.max(AGAIN) } else { self.rooms.flush };

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
-use crate::domain::key::{Name, Settings};
+use crate::domain::key::{Key, Name, Settings};
 use crate::domain::metadata::Metadata;
 use crate::domain::models::AllowedModels;
 use crate::domain::network::Networks;
@@ -48,6 +49,9 @@ pub(super) struct KeyBody {
     /// Settings that only report what they would refuse: `allowed_ips`, `scopes`.
     #[serde(deserialize_with = "json::given")]
     report_only: Option<Option<Vec<String>>>,
+    /// For rotated keys alone: how long nobody is to use the key for it to be revoked by itself.
+    #[serde(deserialize_with = "json::given")]
+    revoke_when_quiet: Option<Option<String>>,
     /// Not taken when a key is made: it is enabled then.
     #[serde(deserialize_with = "not_null")]
     enabled: Option<bool>,
@@ -68,6 +72,9 @@ impl KeyBody {
         if self.scopes.is_none() {
             return Err(missing("scopes", "say what the key may do, or `[\"*\"]` for everything"));
         }
+        if let Some(Some(_)) = self.revoke_when_quiet {
+            return Err(only_rotated());
+        }
         if self.enabled.is_some() {
             return Err(ApiError::field("enabled", "is not taken when a key is made: change it afterwards"));
         }
@@ -75,13 +82,17 @@ impl KeyBody {
         self.apply(blank, plans, now)
     }
 
-    /// Returns the settings with what is written here changed.
-    pub(super) fn apply(
-        self,
-        mut settings: Settings,
-        plans: &Plans,
-        now: Timestamp,
-    ) -> Result<Settings, ApiError> {
+    /// Returns the settings of a key with what is written here changed.
+    pub(super) fn change(self, key: &Key, plans: &Plans, now: Timestamp) -> Result<Settings, ApiError> {
+        if let Some(Some(_)) = self.revoke_when_quiet
+            && key.rotated_to.is_none()
+        {
+            return Err(only_rotated());
+        }
+        self.apply(key.settings.clone(), plans, now)
+    }
+
+    fn apply(self, mut settings: Settings, plans: &Plans, now: Timestamp) -> Result<Settings, ApiError> {
         if let Some(end) = parse_expiry(self.expires_at, self.expires_in.as_deref(), now)? {
             settings.expires_at = end;
         }
@@ -118,6 +129,9 @@ impl KeyBody {
                 .limit(&settings.plan, settings.requests_per_minute)
                 .map_err(|error| ApiError::Unprocessable(format!("`plan`: {error}")))?;
         }
+        if let Some(length) = self.revoke_when_quiet {
+            settings.revoke_when_quiet = length.as_deref().map(parse_quiet).transpose()?;
+        }
         settings.require_signature = self.require_signature.unwrap_or(settings.require_signature);
         if let Some(names) = self.report_only {
             settings.report_only = ReportOnly::parse(names.iter().flatten().map(String::as_str))
@@ -152,8 +166,21 @@ pub(super) fn parse_expiry(
 }
 
 /// Returns the length of time that a field names.
-pub(super) fn parse_length(field: &str, text: &str) -> Result<std::time::Duration, ApiError> {
+pub(super) fn parse_length(field: &str, text: &str) -> Result<Duration, ApiError> {
     parse_duration(text).map_err(|error| ApiError::field(field, format_args!("is wrong: {error}")))
+}
+
+/// Returns how long a key is to be quiet to be revoked, in whole seconds.
+pub(super) fn parse_quiet(text: &str) -> Result<Duration, ApiError> {
+    let quiet = Duration::from_secs(parse_length("revoke_when_quiet", text)?.as_secs());
+    if quiet.is_zero() {
+        return Err(ApiError::field("revoke_when_quiet", "must be at least 1s, such as `24h`"));
+    }
+    Ok(quiet)
+}
+
+fn only_rotated() -> ApiError {
+    ApiError::field("revoke_when_quiet", "is of no use here: only a rotated key can be revoked when quiet")
 }
 
 fn parse_name(text: &str) -> Result<Name, ApiError> {

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::domain::key::{Key, LastUse};
 use crate::domain::plan::Plans;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Timestamp, format_duration};
 use crate::keys::Issued;
 
 /// A key as the admin API shows it. Times are RFC 3339, in UTC.
@@ -33,6 +33,8 @@ pub(super) struct KeyView {
     require_signature: bool,
     /// Which settings only report what they would refuse: `allowed_ips`, `scopes`.
     report_only: Vec<&'static str>,
+    /// How long the key, once rotated, is to be quiet to be revoked by itself: `24h`.
+    revoke_when_quiet: Option<String>,
     created_at: String,
     expires_at: Option<String>,
     revoked_at: Option<String>,
@@ -40,6 +42,8 @@ pub(super) struct KeyView {
     last_used_ip: Option<String>,
     rotated_from: Option<String>,
     rotated_to: Option<String>,
+    /// When it was rotated to another key.
+    rotated_at: Option<String>,
 }
 
 /// A key that was just made, with its secret.
@@ -72,6 +76,7 @@ impl KeyView {
             metadata: settings.metadata.entries().clone(),
             require_signature: settings.require_signature,
             report_only: settings.report_only.names(),
+            revoke_when_quiet: settings.revoke_when_quiet.map(format_duration),
             created_at: key.created_at.to_string(),
             expires_at: text(settings.expires_at),
             revoked_at: text(key.revoked_at),
@@ -79,6 +84,7 @@ impl KeyView {
             last_used_ip: last_use.and_then(|last| last.ip).map(|ip| ip.to_string()),
             rotated_from: key.rotated_from.map(|id| id.to_string()),
             rotated_to: key.rotated_to.map(|id| id.to_string()),
+            rotated_at: text(key.rotated_at),
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::Call;
 use super::LIST;
-use super::key_body::{KeyBody, parse_expiry, parse_length};
+use super::key_body::{KeyBody, parse_expiry, parse_length, parse_quiet};
 use super::key_view::{IssuedView, KeyView};
 use crate::domain::id::KeyId;
 use crate::domain::key::{Key, LastUse, Status};
@@ -40,6 +40,8 @@ pub(super) struct RotateBody {
     expires_at: Option<String>,
     /// The same, as a length of time from now.
     expires_in: Option<String>,
+    /// How long nobody is to use the old key for it to be revoked before it ends: `12h`.
+    revoke_when_quiet: Option<String>,
 }
 
 /// Makes a key. The answer carries its token, which is not shown again.
@@ -92,9 +94,7 @@ pub(super) async fn change(call: Call) -> Result<HttpResponse, ApiError> {
     let body: KeyBody = call.json()?;
     let (actor, now) = (call.actor, call.now());
     let key = call
-        .block(move |rooms| {
-            rooms.keys.change(id, actor, |settings| body.apply(settings, rooms.keys.plans(), now))
-        })
+        .block(move |rooms| rooms.keys.change(id, actor, |key| body.change(key, rooms.keys.plans(), now)))
         .await?;
     Ok(call.changed(&key).await)
 }
@@ -130,7 +130,11 @@ impl RotateBody {
     fn rotation(self, now: Timestamp) -> Result<Rotation, ApiError> {
         let overlap = self.expire_old_in.as_deref().unwrap_or(USUAL_OVERLAP);
         let end = parse_expiry(self.expires_at.map(Some), self.expires_in.as_deref(), now)?;
-        Ok(Rotation { expire_old_in: parse_length("expire_old_in", overlap)?, expires_at: end.flatten() })
+        Ok(Rotation {
+            expire_old_in: parse_length("expire_old_in", overlap)?,
+            expires_at: end.flatten(),
+            revoke_when_quiet: self.revoke_when_quiet.as_deref().map(parse_quiet).transpose()?,
+        })
     }
 }
 

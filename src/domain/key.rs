@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use super::id::KeyId;
 use super::metadata::Metadata;
@@ -35,6 +36,8 @@ pub struct Key {
     pub rotated_from: Option<KeyId>,
     /// The key that takes over from it.
     pub rotated_to: Option<KeyId>,
+    /// When that one was made.
+    pub rotated_at: Option<Timestamp>,
 }
 
 /// What the operator decides about a key.
@@ -64,6 +67,8 @@ pub struct Settings {
     pub require_signature: bool,
     /// Which of these only report what they would refuse.
     pub report_only: ReportOnly,
+    /// How long it is to be quiet to be revoked by itself, once another key has taken over; whole seconds.
+    pub revoke_when_quiet: Option<Duration>,
 }
 
 /// What people call a key: not blank, at most 200 characters, none of them a control character.
@@ -106,6 +111,7 @@ impl Settings {
             metadata: Metadata::default(),
             require_signature: false,
             report_only: ReportOnly::default(),
+            revoke_when_quiet: None,
         }
     }
 }
@@ -138,6 +144,12 @@ impl Key {
             Status::Expired => Some(format!("expired{}", at(self.settings.expires_at))),
             Status::Revoked => Some(format!("was revoked{}", at(self.revoked_at))),
         }
+    }
+
+    /// Returns since when nobody has used a rotated key, given when it was last used.
+    pub fn quiet_since(&self, last_used_at: Option<Timestamp>) -> Option<Timestamp> {
+        let rotated_at = self.rotated_at?;
+        Some(last_used_at.map_or(rotated_at, |used| used.max(rotated_at)))
     }
 }
 

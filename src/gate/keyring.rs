@@ -53,7 +53,12 @@ struct Life {
     seals: Mutex<Seals>,
     /// Moves on whenever the key stops working by somebody's decision: streams begun before it end.
     era: AtomicU32,
+    in_flight: AtomicU32,
 }
+
+/// A request of a key in flight, as long as it is held.
+#[derive(Debug)]
+pub(super) struct Use(Arc<Life>);
 
 #[derive(Debug, Default)]
 struct Index {
@@ -180,6 +185,12 @@ impl Keyring {
     }
 }
 
+impl Drop for Use {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 impl Index {
     /// Notes where a key is, new or changed; returns the allowance of its line.
     fn enter(&mut self, key: &Key, digest: Digest) -> Arc<Allowance> {
@@ -220,6 +231,17 @@ impl Entry {
         self.life.era.load(Ordering::Acquire) != self.era
     }
 
+    /// Counts a request as in flight.
+    pub(super) fn enter(&self) -> Use {
+        self.life.in_flight.fetch_add(1, Ordering::AcqRel);
+        Use(Arc::clone(&self.life))
+    }
+
+    /// Tells whether a request of this very key is in flight, whatever others of its line do.
+    pub fn is_in_use(&self) -> bool {
+        self.life.in_flight.load(Ordering::Acquire) > 0
+    }
+
     /// Returns the digest of the key's token.
     pub const fn digest(&self) -> Digest {
         self.digest
@@ -248,6 +270,7 @@ pub(super) mod tests {
             revoked_at: None,
             rotated_from: None,
             rotated_to: None,
+            rotated_at: None,
         };
         keyring.put(key, keyring.digest(&token), 60);
         keyring.get(id).unwrap()

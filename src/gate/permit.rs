@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::allowance::Slot;
 use super::checks;
-use super::keyring::Entry;
+use super::keyring::{Entry, Use};
 use super::refusal::{Refusal, Refused};
 use super::replay::{self, NotAccepted};
 use crate::clock::Now;
@@ -27,6 +27,7 @@ pub struct Permit {
     /// What settings that are only tried out would have refused so far.
     findings: Cell<Findings>,
     slot: Slot,
+    _use: Use,
 }
 
 impl Permit {
@@ -38,7 +39,9 @@ impl Permit {
         scopes: Scopes,
         findings: Findings,
     ) -> Self {
-        Self { entry, quota, scopes: Cell::new(scopes), findings: Cell::new(findings), slot }
+        let in_use = entry.enter();
+        let (scopes, findings) = (Cell::new(scopes), Cell::new(findings));
+        Self { entry, quota, scopes, findings, slot, _use: in_use }
     }
 
     /// Returns the scopes that the request has called for so far.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::domain::audit::{Actor, Change};
 use crate::domain::key::Key;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Timestamp, format_duration};
 
 /// Returns a change from one record to another, about to be noted.
 pub(super) fn change(
@@ -36,10 +36,12 @@ fn describe(key: &Key) -> Value {
         "metadata": settings.metadata.entries(),
         "require_signature": settings.require_signature,
         "report_only": settings.report_only.names(),
+        "revoke_when_quiet": settings.revoke_when_quiet.map(format_duration),
         "created_at": key.created_at.to_string(),
         "expires_at": time(settings.expires_at),
         "revoked_at": time(key.revoked_at),
         "rotated_from": key.rotated_from.map(|id| id.to_string()),
         "rotated_to": key.rotated_to.map(|id| id.to_string()),
+        "rotated_at": time(key.rotated_at),
     })
 }

@@ -67,6 +67,7 @@ impl Keys {
             revoked_at: None,
             rotated_from: None,
             rotated_to: None,
+            rotated_at: None,
         })
     }
 }

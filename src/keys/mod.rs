@@ -4,11 +4,14 @@ mod audit;
 mod error;
 mod idempotency;
 mod issue;
+mod quiet;
 mod recent;
 mod rotate;
 mod start;
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use ring::rand::SystemRandom;
 use rusqlite::Transaction;
@@ -24,6 +27,7 @@ use crate::domain::audit::{Actor, row_id};
 use crate::domain::id::KeyId;
 use crate::domain::key::{Key, Settings};
 use crate::domain::plan::Plans;
+use crate::domain::time::Timestamp;
 use crate::domain::token::Token;
 use crate::gate::keyring::{Entry, Keyring};
 use crate::store::{self, Store, StoreError};
@@ -38,6 +42,10 @@ pub struct Keys {
     clock: Clock,
     random: SystemRandom,
     recent: RecentTokens,
+    /// Steady time.
+    loaded: Duration,
+    /// When keys that are to be revoked once they are quiet had requests in flight.
+    busy: Mutex<HashMap<KeyId, Timestamp>>,
     /// One change at a time, so that the keyring sees changes in the order they were committed.
     turn: Mutex<()>,
 }
@@ -52,17 +60,17 @@ pub struct Issued {
 }
 
 impl Keys {
-    /// Changes what the operator decides about a key. `edit` gets the settings as they are now; what it
-    /// returns is in force when this returns.
+    /// Changes what the operator decides about a key. `edit` gets the key as it is now; the settings that it
+    /// returns are in force when this returns.
     pub fn change<E: From<KeysError>>(
         &self,
         id: KeyId,
         actor: Actor,
-        edit: impl FnOnce(Settings) -> Result<Settings, E>,
+        edit: impl FnOnce(&Key) -> Result<Settings, E>,
     ) -> Result<Key, E> {
         let _turn = self.turn();
         let entry = self.unrevoked(id)?;
-        let settings = edit(entry.key.settings.clone())?;
+        let settings = edit(&entry.key)?;
         let key = Key { settings, ..entry.key.clone() };
         if key == entry.key {
             return Ok(key);
@@ -81,19 +89,23 @@ impl Keys {
         let _turn = self.turn();
         let now = self.clock.now().wall;
         let entry = self.keyring.get(id).ok_or(KeysError::NotFound)?;
-        let revoked_at = entry.key.revoked_at.or(Some(now));
-        let key = Key { revoked_at, ..entry.key.clone() };
-        if self.done_before(order, now)?.is_some() || key == entry.key {
-            return Ok(key);
+        if self.done_before(order, now)?.is_some() || entry.key.revoked_at.is_some() {
+            return Ok(entry.key.clone());
         }
+        let key = self.end(&entry, order, now)?;
+        tracing::info!(key.id = %id, "revoked key `{}`", key.settings.name.as_str());
+        Ok(key)
+    }
+
+    fn end(&self, entry: &Entry, order: Order, now: Timestamp) -> Result<Key, KeysError> {
+        let key = Key { revoked_at: Some(now), ..entry.key.clone() };
         self.store.write(|transaction| {
             store::keys::update(transaction, &key).map_err(StoreError::from)?;
-            idempotency::note(transaction, order.idempotency, id, now)?;
+            idempotency::note(transaction, order.idempotency, key.id, now)?;
             self.note(transaction, order.actor, "key.revoke", Some(&entry.key), Some(&key))
         })?;
-        self.put(key.clone(), &entry);
-        self.recent.forget(id);
-        tracing::info!(key.id = %id, "revoked key `{}`", key.settings.name.as_str());
+        self.put(key.clone(), entry);
+        self.recent.forget(key.id);
         Ok(key)
     }
 

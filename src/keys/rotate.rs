@@ -16,6 +16,8 @@ pub struct Rotation {
     pub expire_old_in: Duration,
     /// When the new key ends, if not after the same lifetime as the old one.
     pub expires_at: Option<Timestamp>,
+    /// How long the old key is to be quiet to be revoked before it ends.
+    pub revoke_when_quiet: Option<Duration>,
 }
 
 impl Keys {
@@ -82,12 +84,14 @@ fn check_rotatable(key: &Key, now: Timestamp) -> Result<(), KeysError> {
 
 fn successor_settings(old: &Key, rotation: Rotation, now: Timestamp) -> Settings {
     let same_lifetime = old.settings.expires_at.map(|end| now.after(end.since(old.created_at)));
-    Settings { expires_at: rotation.expires_at.or(same_lifetime), ..old.settings.clone() }
+    let expires_at = rotation.expires_at.or(same_lifetime);
+    Settings { expires_at, revoke_when_quiet: None, ..old.settings.clone() }
 }
 
 fn predecessor(old: &Key, rotation: Rotation, successor: KeyId, now: Timestamp) -> Key {
     let end = now.after(rotation.expire_old_in);
     let end = old.settings.expires_at.map_or(end, |sooner| sooner.min(end));
-    let settings = Settings { expires_at: Some(end), ..old.settings.clone() };
-    Key { settings, rotated_to: Some(successor), ..old.clone() }
+    let revoke_when_quiet = rotation.revoke_when_quiet;
+    let settings = Settings { expires_at: Some(end), revoke_when_quiet, ..old.settings.clone() };
+    Key { settings, rotated_to: Some(successor), rotated_at: Some(now), ..old.clone() }
 }

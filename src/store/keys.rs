@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
@@ -65,7 +66,8 @@ pub fn update(connection: &Connection, key: &Key) -> rusqlite::Result<()> {
                  requests_per_minute = :requests_per_minute, max_concurrent = :max_concurrent,
                  expires_at = :expires_at, allowed_ips = :allowed_ips, allowed_models = :allowed_models,
                  metadata = :metadata, require_signature = :require_signature, report_only = :report_only,
-                 revoked_at = :revoked_at, rotated_to = :rotated_to
+                 revoke_when_quiet = :revoke_when_quiet,
+                 revoked_at = :revoked_at, rotated_to = :rotated_to, rotated_at = :rotated_at
              WHERE id = :id",
         )?
         .execute(named_params! {
@@ -82,8 +84,10 @@ pub fn update(connection: &Connection, key: &Key) -> rusqlite::Result<()> {
             ":metadata": column::to_json(settings.metadata.entries()),
             ":require_signature": settings.require_signature,
             ":report_only": settings.report_only.names().join(" "),
+            ":revoke_when_quiet": settings.revoke_when_quiet.map(|quiet| column::from_count(quiet.as_secs())),
             ":revoked_at": key.revoked_at.map(Timestamp::as_millis),
             ":rotated_to": key.rotated_to,
+            ":rotated_at": key.rotated_at.map(Timestamp::as_millis),
         })
         .map(drop)
 }
@@ -148,6 +152,14 @@ pub fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<(K
         .collect()
 }
 
+/// Returns the keys that are to be revoked once they are quiet.
+pub fn to_revoke(connection: &Connection) -> rusqlite::Result<Vec<(Key, Option<LastUse>)>> {
+    connection
+        .prepare_cached("SELECT * FROM keys WHERE revoke_when_quiet IS NOT NULL AND revoked_at IS NULL")?
+        .query_map([], |row| Ok((key(row)?, last_use(row)?)))?
+        .collect()
+}
+
 /// Hands every key to the caller, one at a time: there may be a million.
 pub fn for_each(connection: &Connection, mut with: impl FnMut(Key, Digest)) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached("SELECT * FROM keys")?;
@@ -177,6 +189,7 @@ fn key(row: &Row<'_>) -> rusqlite::Result<Key> {
         revoked_at: column::optional_time(row, "revoked_at")?,
         rotated_from: column::optional_text(row, "rotated_from")?,
         rotated_to: column::optional_text(row, "rotated_to")?,
+        rotated_at: column::optional_time(row, "rotated_at")?,
     })
 }
 
@@ -213,6 +226,9 @@ fn settings(row: &Row<'_>) -> rusqlite::Result<Settings> {
         require_signature: row.get("require_signature")?,
         report_only: ReportOnly::parse(report_only.split_whitespace())
             .map_err(|error| column::invalid(row, "report_only", error))?,
+        revoke_when_quiet: row
+            .get::<_, Option<i64>>("revoke_when_quiet")?
+            .map(|seconds| Duration::from_secs(seconds.cast_unsigned())),
     })
 }
 

@@ -1,6 +1,7 @@
 //! The admin API for keys: make, list, read, change, delete, revoke, rotate, and the log of it all.
 
 mod audit;
+mod quiet;
 mod repeated;
 mod rotation;
 
@@ -102,8 +103,9 @@ fn a_key_is_made_with_what_was_asked_for() {
         "scopes": ["chats:create", "models:read"], "plan": "free", "requests_per_minute": 7,
         "max_concurrent": 3, "allowed_ips": ["127.0.0.0/8"], "allowed_models": ["llama3*", "m"],
         "metadata": {"note": "ü \"x\"", "team": "a"}, "require_signature": true, "report_only": ["scopes"],
+        "revoke_when_quiet": null,
         "created_at": after(&server, 0), "expires_at": end, "revoked_at": null, "last_used_at": null,
-        "last_used_ip": null, "rotated_from": null, "rotated_to": null
+        "last_used_ip": null, "rotated_from": null, "rotated_to": null, "rotated_at": null
     });
     assert_eq!(without_secret(&made), expected);
     assert_eq!(read(&server, &made), expected);
