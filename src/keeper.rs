@@ -266,9 +266,7 @@ impl Writer {
                 store::seals::insert(transaction, *key, seal, *expires_at)?;
             }
         }
-        for (bucket, figures) in &work.usage.figures {
-            store::usage::add(transaction, bucket, figures)?;
-        }
+        store::usage::add(transaction, &work.usage.figures)?;
         for (key, last) in &work.usage.last_uses {
             store::keys::note_use(transaction, *key, *last)?;
         }

@@ -10,6 +10,7 @@ mod openapi;
 mod process;
 mod server;
 mod usage;
+mod usage_verify;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -124,6 +125,9 @@ static ROUTES: &[AdminRoute] = &[
         Box::pin(keys::rotate(call))
     }),
     route(Method::GET, "/admin/v1/usage", "Tells what was used", |call| Box::pin(usage::show(call))),
+    route(Method::GET, "/admin/v1/usage/verify", "Proves that usage adds up", |call| {
+        Box::pin(usage_verify::show(call))
+    }),
     route(Method::GET, "/admin/v1/audit", "Tells who changed what", |call| Box::pin(audit::list(call))),
     route(Method::GET, "/admin/v1/openapi.json", "This document", |call| Box::pin(openapi::show(call))),
     Route {

@@ -10,6 +10,7 @@ use super::key_view::{IssuedView, KeyView};
 use super::keys::RotateBody;
 use super::server::ServerView;
 use super::usage::UsageView;
+use super::usage_verify::VerificationView;
 use super::{Access, AdminRoute, Call, ROUTES};
 use crate::http::ApiError;
 use crate::http::list::Page;
@@ -72,6 +73,9 @@ fn describe(builder: &mut Builder, method: &str, pattern: &str) -> Operation {
             Operation { answer: builder.schema::<KeyView>(), ..usual }
         }
         ("GET", "/admin/v1/usage") => Operation { answer: builder.schema::<UsageView>(), ..usual },
+        ("GET", "/admin/v1/usage/verify") => {
+            Operation { answer: builder.schema::<VerificationView>(), ..usual }
+        }
         ("GET", "/admin/v1/audit") => Operation { answer: builder.schema::<Page<AuditRow>>(), ..usual },
         ("GET", "/metrics") => {
             Operation { answer: json!({"type": "string"}), media_type: Some("text/plain"), ..usual }
@@ -93,6 +97,10 @@ const USAGE_QUERY: &[(&str, &str)] = &[
     ("from", "RFC 3339; a day before `to` where nothing is said."),
     ("to", "RFC 3339; now where nothing is said."),
     ("step", "`minute`, `hour` or `day`; `hour` where nothing is said."),
+    (
+        "tz",
+        "Where hours and days begin: `Z`, `UTC` or an offset of whole quarter hours such as `+05:30`; UTC where nothing is said.",
+    ),
     ("group_by", "Any of `key`, `endpoint`, `status` and `model`, with commas between them."),
 ];
 const AUDIT_QUERY: &[(&str, &str)] =

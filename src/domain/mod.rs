@@ -12,6 +12,7 @@ pub mod key;
 pub mod metadata;
 pub mod models;
 pub mod network;
+pub mod offset;
 pub mod plan;
 pub mod scope;
 pub mod sighting;
