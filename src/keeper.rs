@@ -329,9 +329,7 @@ impl Writer {
     }
 
     fn write_usage(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
-        for (bucket, figures) in &self.usage.figures {
-            store::usage::add(transaction, bucket, figures)?;
-        }
+        store::usage::add(transaction, &self.usage.figures)?;
         for (key, activity) in &self.usage.activities {
             store::keys::note_use(transaction, *key, activity.last)?;
         }

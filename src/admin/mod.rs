@@ -15,6 +15,7 @@ mod openapi;
 mod process;
 mod server;
 mod usage;
+mod usage_verify;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -139,6 +140,9 @@ static ROUTES: &[AdminRoute] = &[
         Box::pin(keys::rotate(call))
     }),
     route(Method::GET, "/admin/v1/usage", "Tells what was used", |call| Box::pin(usage::show(call))),
+    route(Method::GET, "/admin/v1/usage/verify", "Proves that usage adds up", |call| {
+        Box::pin(usage_verify::show(call))
+    }),
     route(Method::GET, "/admin/v1/alerts", "Lists what is or was unusual", |call| {
         Box::pin(alerts::list(call))
     }),

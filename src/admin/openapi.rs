@@ -13,6 +13,7 @@ use super::key_view::{IssuedView, KeyView};
 use super::keys::RotateBody;
 use super::server::ServerView;
 use super::usage::UsageView;
+use super::usage_verify::VerificationView as UsageVerificationView;
 use super::{Access, AdminRoute, Call, ROUTES};
 use crate::alerts::AlertView;
 use crate::http::ApiError;
@@ -83,6 +84,9 @@ fn describe(builder: &mut Builder, method: &str, pattern: &str) -> Operation {
             Operation { body, answer: builder.schema::<ExplanationView<'static>>(), ..usual }
         }
         ("GET", "/admin/v1/usage") => Operation { answer: builder.schema::<UsageView>(), ..usual },
+        ("GET", "/admin/v1/usage/verify") => {
+            Operation { answer: builder.schema::<UsageVerificationView>(), ..usual }
+        }
         ("GET", "/admin/v1/alerts") => Operation { answer: builder.schema::<Page<AlertView>>(), ..usual },
         ("POST", "/admin/v1/alerts/{id}/acknowledge") => {
             Operation { answer: builder.schema::<AlertView>(), ..usual }
@@ -133,6 +137,10 @@ const USAGE_QUERY: &[(&str, &str)] = &[
     ("from", "RFC 3339; a day before `to` where nothing is said."),
     ("to", "RFC 3339; now where nothing is said."),
     ("step", "`minute`, `hour` or `day`; `hour` where nothing is said."),
+    (
+        "tz",
+        "Where hours and days begin: `Z`, `UTC` or an offset of whole quarter hours such as `+05:30`; UTC where nothing is said.",
+    ),
     ("group_by", "Any of `key`, `endpoint`, `status` and `model`, with commas between them."),
 ];
 const ALERT_QUERY: &[(&str, &str)] = &[

@@ -6,11 +6,12 @@ use actix_web::HttpResponse;
 use serde::{Deserialize, Serialize};
 
 use super::Call;
+use crate::domain::offset::Offset;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Figures;
 use crate::http::ApiError;
 use crate::store;
-use crate::store::usage::{Group, Query, Step, Sum};
+use crate::store::usage::{Group, Query, Step, Sum, Sums};
 
 /// Which usage is asked for.
 #[derive(Deserialize)]
@@ -21,6 +22,7 @@ struct UsageQuery {
     to: Option<String>,
     step: Option<String>,
     group_by: Option<String>,
+    tz: Option<String>,
 }
 
 /// Usage by step and group. `from` and `to` are widened to whole steps, so that totals agree however they
@@ -85,20 +87,22 @@ struct LatencyView {
 pub(super) async fn show(call: Call) -> Result<HttpResponse, ApiError> {
     let asked: UsageQuery = call.query()?;
     let query = parse(&asked, call.rooms.clock.now().wall)?;
-    let (from, to, step, groups) = (query.from, query.to, query.step, query.groups.clone());
     call.flush().await;
-    let rows = call.block(move |rooms| rooms.store.read(|db| store::usage::sum(db, &query))).await?;
+    let (query, sums) = call
+        .block(move |rooms| rooms.store.read(|db| store::usage::sum(db, &query)).map(|sums| (query, sums)))
+        .await?;
+    let (Query { to, step, offset, groups, .. }, Sums { from, rows }) = (query, sums);
     let (mut total, mut errors) = (Figures::default(), 0);
     for row in &rows {
         total.merge(&row.figures);
         errors += row.errors;
     }
     Ok(HttpResponse::Ok().json(UsageView {
-        from: from.to_string(),
-        to: to.to_string(),
+        from: offset.write(from),
+        to: offset.write(to),
         step: step_name(step),
         group_by: groups.iter().copied().map(group_name).collect(),
-        data: rows.into_iter().map(|row| RowView::new(row, &groups)).collect(),
+        data: rows.into_iter().map(|row| RowView::new(row, &groups, offset)).collect(),
         totals: FiguresView::new(&total, errors),
     }))
 }
@@ -132,9 +136,12 @@ fn parse(asked: &UsageQuery, now: Timestamp) -> Result<Query, ApiError> {
             groups.push(group);
         }
     }
+    // A `+` in a URL stands for a blank.
+    let tz = asked.tz.as_deref().map_or("Z".into(), |tz| tz.replacen(' ', "+", 1));
+    let offset: Offset = tz.parse().map_err(|error| wrong(format!("`tz` {error}")))?;
     // The step that `to` lies in is counted whole, and so is the one that `from` lies in.
-    let to = to.after(step.length().saturating_sub(Duration::from_millis(1))).floor(step.length());
-    Ok(Query { key: key.transpose()?, from: from.floor(step.length()), to, step, groups })
+    let (from, to) = (offset.floor(from, step.length()), offset.ceil(to, step.length()));
+    Ok(Query { key: key.transpose()?, from, to, step, offset, groups })
 }
 
 const GROUPS: [Group; 4] = [Group::Key, Group::Endpoint, Group::Status, Group::Model];
@@ -157,11 +164,11 @@ const fn step_name(step: Step) -> &'static str {
 }
 
 impl RowView {
-    fn new(row: Sum, groups: &[Group]) -> Self {
+    fn new(row: Sum, groups: &[Group], offset: Offset) -> Self {
         let named = |text: String| (!text.is_empty()).then_some(text);
         let grouped = |group| groups.contains(&group);
         Self {
-            start: row.start.to_string(),
+            start: offset.write(row.start),
             key: grouped(Group::Key).then(|| named(row.key)),
             endpoint: grouped(Group::Endpoint).then_some(row.endpoint),
             status: grouped(Group::Status).then_some(row.status),
@@ -203,12 +210,11 @@ impl FiguresView {
 mod tests {
     use super::*;
 
-    fn range(from: &str, to: &str, step: &str) -> Option<(String, String)> {
-        let text = |text: &str| Some(text.to_owned());
-        let asked =
-            UsageQuery { key: None, from: text(from), to: text(to), step: text(step), group_by: None };
+    fn range(from: &str, to: &str, step: &str, tz: &str) -> Option<(String, String)> {
+        let [from, to, step, tz] = [from, to, step, tz].map(|text| Some(text.to_owned()));
+        let asked = UsageQuery { key: None, from, to, step, group_by: None, tz };
         let query = parse(&asked, Timestamp::from_millis(0)).ok()?;
-        Some((query.from.to_string(), query.to.to_string()))
+        Some((query.offset.write(query.from), query.offset.write(query.to)))
     }
 
     #[test]
@@ -217,33 +223,51 @@ mod tests {
             (
                 "2026-05-01T10:17:30Z",
                 "2026-05-01T10:18:00Z",
-                "minute",
+                "minute Z",
                 "2026-05-01T10:17:00Z",
                 "2026-05-01T10:18:00Z",
             ),
             (
                 "2026-05-01T10:17:30Z",
                 "2026-05-01T10:18:00Z",
-                "hour",
+                "hour UTC",
                 "2026-05-01T10:00:00Z",
                 "2026-05-01T11:00:00Z",
             ),
             (
+                "2026-05-01T10:17:30Z",
+                "2026-05-01T10:18:00Z",
+                "hour +05:45",
+                "2026-05-01T16:00:00+05:45",
+                "2026-05-01T17:00:00+05:45",
+            ),
+            (
+                "2026-05-01T10:17:30Z",
+                "2026-05-01T19:00:00Z",
+                // As an unescaped `+` of a URL comes in.
+                "day  05:30",
+                "2026-05-01T00:00:00+05:30",
+                "2026-05-03T00:00:00+05:30",
+            ),
+            (
                 "2026-05-01T10:17:30+02:00",
                 "2026-05-01T23:00:01Z",
-                "day",
+                "day Z",
                 "2026-05-01T00:00:00Z",
                 "2026-05-02T00:00:00Z",
             ),
         ];
-        for (from, to, step, whole_from, whole_to) in cases {
+        for (from, to, step_and_tz, whole_from, whole_to) in cases {
+            let (step, tz) = step_and_tz.split_once(' ').unwrap();
             assert_eq!(
-                range(from, to, step),
+                range(from, to, step, tz),
                 Some((whole_from.to_owned(), whole_to.to_owned())),
                 "{from} {to}"
             );
         }
-        assert_eq!(range("2026-05-02T00:00:00Z", "2026-05-01T00:00:00Z", "day"), None);
-        assert_eq!(range("2026-05-01T00:00:00Z", "2026-05-02T00:00:00Z", "week"), None);
+        let (first, second) = ("2026-05-01T00:00:00Z", "2026-05-02T00:00:00Z");
+        assert_eq!(range(second, first, "day", "Z"), None);
+        assert_eq!(range(first, second, "week", "Z"), None);
+        assert_eq!(range(first, second, "day", "+05:31"), None);
     }
 }

@@ -14,6 +14,7 @@ pub mod key;
 pub mod metadata;
 pub mod models;
 pub mod network;
+pub mod offset;
 pub mod order;
 pub mod place;
 pub mod plan;

@@ -85,6 +85,7 @@ mod tests {
     use super::*;
     use crate::alerts::{Alerts, Watch};
     use crate::clock::Clock;
+    use crate::domain::offset::Offset;
     use crate::domain::plan::Plans;
     use crate::domain::time::Timestamp;
     use crate::domain::usage::{Bucket, Figures};
@@ -120,7 +121,7 @@ mod tests {
         let filled = rooms.store.write(|transaction| {
             for minute in last - minutes..last {
                 let bucket = Bucket { minute, key: None, endpoint: "/v1/key", status: 401, model: None };
-                store::usage::add(transaction, &bucket, &figures)?;
+                store::usage::add(transaction, [(&bucket, &figures)])?;
             }
             Ok::<_, StoreError>(())
         });
@@ -129,9 +130,9 @@ mod tests {
 
     fn count(rooms: &Rooms, step: Step) -> u64 {
         let (from, to) = (Timestamp::from_seconds(0), rooms.clock.now().wall);
-        let query = Query { key: None, from, to, step, groups: Vec::new() };
+        let query = Query { key: None, from, to, step, offset: Offset::UTC, groups: Vec::new() };
         let sums = rooms.store.read(|connection| store::usage::sum(connection, &query)).unwrap();
-        sums.iter().map(|sum| sum.figures.requests).sum()
+        sums.rows.iter().map(|sum| sum.figures.requests).sum()
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Writes down who was seen with each key, and how each was used that day.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use rusqlite::{Connection, Result};
 
@@ -12,7 +11,6 @@ use crate::store::profiles::Profile;
 use crate::store::reports::Report;
 use crate::store::{profiles, reports, sightings, usage};
 
-const QUARTER: Duration = Duration::from_secs(15 * 60);
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
 
@@ -65,7 +63,7 @@ fn profile(connection: &Connection, key: KeyId, minute: i64, requests: u64) -> R
         day: at.day(),
         requests,
         hours: 1 << hour,
-        busiest_quarter: usage::requests_in_quarter(connection, key, at.floor(QUARTER))?,
+        busiest_quarter: usage::requests_in_quarter(connection, key, at)?,
         ..Profile::default()
     })
 }

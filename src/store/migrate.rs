@@ -2,6 +2,8 @@
 
 use rusqlite::{Connection, Transaction};
 
+use super::usage;
+
 /// The schema versions, oldest first. A shipped file is never edited.
 const MIGRATIONS: [&str; 4] = [
     include_str!("../../sql/0001_init.sql"),
@@ -24,6 +26,7 @@ pub(super) fn version(connection: &Connection) -> rusqlite::Result<u32> {
 
 /// Applies what is missing, all of it or nothing.
 pub(super) fn run(connection: &mut Connection) -> rusqlite::Result<()> {
+    usage::register_for_migration(connection)?;
     let transaction = connection.transaction()?;
     let current = version(&transaction)?;
     for migration in MIGRATIONS.iter().skip(current as usize) {

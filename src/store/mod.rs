@@ -88,6 +88,15 @@ impl Store {
         Ok(query(&connection)?)
     }
 
+    /// Runs a query on a connection of its own that cannot write: for what takes long, so that nobody waits for a
+    /// connection meanwhile.
+    pub fn read_apart<T>(
+        &self,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        Ok(query(&open::reader(&self.path)?)?)
+    }
+
     /// Runs statements as one transaction, on the disk when this returns; an error undoes them all.
     pub fn write<T, E: From<StoreError>>(
         &self,

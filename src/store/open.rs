@@ -18,6 +18,9 @@ use super::{Pool, Store, StoreError, keys, usage};
 
 /// Readers at once; more would only queue for the same two cores and the same disk.
 const READERS: u32 = 4;
+/// What a reader keeps in memory, in KiB.
+const READER_CACHE: i32 = 512;
+const READ_ONLY: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
 /// A database that cannot be used as it is.
 #[derive(Debug, thiserror::Error)]
@@ -113,8 +116,7 @@ impl Store {
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let writer = pool(path, flags, 1, 2_048).map_err(|error| broken(error.into()))?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let readers = pool(path, flags, READERS, 512).map_err(|error| broken(error.into()))?;
+        let readers = pool(path, READ_ONLY, READERS, READER_CACHE).map_err(|error| broken(error.into()))?;
         Ok(Self { path: path.to_owned(), writer, readers, copying: Arc::default(), _lock: lock })
     }
 }
@@ -188,21 +190,32 @@ fn prepare(path: &Path) -> rusqlite::Result<u32> {
     Ok(VERSION)
 }
 
-/// `cache` is how much each connection keeps in memory, in KiB.
+/// Returns a connection that cannot write and is nobody else's.
+pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, READ_ONLY)?;
+    set_up(&connection, READER_CACHE)?;
+    Ok(connection)
+}
+
+/// `cache` is how much the connection keeps in memory, in KiB.
+fn set_up(connection: &Connection, cache: i32) -> rusqlite::Result<()> {
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // A long transaction leaves a long log, which is cut again once it is in the database.
+    connection.pragma_update(None, "journal_size_limit", 8 * 1024 * 1024)?;
+    // SQLite takes a negative number for KiB.
+    connection.pragma_update(None, "cache_size", -cache)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    keys::register_functions(connection)?;
+    usage::register_functions(connection)
+}
+
 fn pool(path: &Path, flags: OpenFlags, size: u32, cache: i32) -> Result<Pool, r2d2::Error> {
-    let manager = SqliteConnectionManager::file(path).with_flags(flags).with_init(move |connection| {
-        connection.busy_timeout(Duration::from_secs(5))?;
-        connection.pragma_update(None, "foreign_keys", true)?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "temp_store", "MEMORY")?;
-        // A long transaction leaves a long log, which is cut again once it is in the database.
-        connection.pragma_update(None, "journal_size_limit", 8 * 1024 * 1024)?;
-        // SQLite takes a negative number for KiB.
-        connection.pragma_update(None, "cache_size", -cache)?;
-        connection.set_prepared_statement_cache_capacity(64);
-        keys::register_functions(connection)?;
-        usage::register_functions(connection)
-    });
+    let manager = SqliteConnectionManager::file(path)
+        .with_flags(flags)
+        .with_init(move |connection| set_up(connection, cache));
     r2d2::Pool::builder()
         .max_size(size)
         .min_idle(Some(1))

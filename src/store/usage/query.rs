@@ -1,0 +1,171 @@
+//! Sums usage up, by time and by what it is asked to be told apart by.
+
+use std::collections::HashMap;
+
+use rusqlite::Connection;
+
+use super::plan::{Part, Plan, plan};
+use super::rows::Found;
+use super::since::Since;
+use super::{EVERYBODY, Group, Query, Step, Sum, Sums, Tier, add, rows};
+use crate::domain::id::KeyId;
+use crate::domain::offset::Offset;
+use crate::domain::time::Timestamp;
+use crate::domain::usage::Figures;
+
+/// Returns the sums, by time and then by group, as of one moment.
+pub fn sum(connection: &Connection, query: &Query) -> rusqlite::Result<Sums> {
+    let snapshot = connection.unchecked_transaction()?;
+    let Plan { from, parts } = plan(query, Since::read(&snapshot)?);
+    let mut tally = Tally::new(&snapshot, query)?;
+    for part in parts {
+        tally.add(&snapshot, &part)?;
+    }
+    Ok(Sums { from, rows: tally.finish(&snapshot)? })
+}
+
+/// Returns how many requests a key made by model and status, on UTC days from one on. The model is empty where a
+/// request named none.
+pub fn models_of(
+    connection: &Connection,
+    key: KeyId,
+    from: Timestamp,
+    to: Timestamp,
+) -> rusqlite::Result<Vec<(String, u16, u64)>> {
+    let step = Step::Day;
+    let (from, to) = (from.floor(step.length()), Offset::UTC.ceil(to, step.length()));
+    let groups = vec![Group::Status, Group::Model];
+    let sums = sum(connection, &Query { key: Some(key), from, to, step, offset: Offset::UTC, groups })?;
+    let mut models: HashMap<(String, u16), u64> = HashMap::new();
+    for row in sums.rows {
+        *models.entry((row.model, row.status)).or_default() += row.figures.requests;
+    }
+    let mut models: Vec<_> =
+        models.into_iter().map(|((model, status), count)| (model, status, count)).collect();
+    models.sort_unstable();
+    Ok(models)
+}
+
+/// The sums on the way.
+struct Tally<'a> {
+    query: &'a Query,
+    /// What is told of each series, by its number.
+    series: Vec<Told>,
+    sums: HashMap<Cell, (Figures, u64)>,
+}
+
+/// What is told of a series.
+#[derive(Clone, Default)]
+struct Told {
+    /// The number of a series that is told the same.
+    group: usize,
+    is_error: bool,
+    endpoint: String,
+    status: u16,
+    model: String,
+}
+
+/// What sums are told apart by.
+#[derive(PartialEq, Eq, Hash)]
+struct Cell {
+    start: i64,
+    owner: i64,
+    group: usize,
+}
+
+impl<'a> Tally<'a> {
+    fn new(connection: &Connection, query: &'a Query) -> rusqlite::Result<Self> {
+        Ok(Self { query, series: told(connection, &query.groups)?, sums: HashMap::new() })
+    }
+
+    fn add(&mut self, connection: &Connection, part: &Part) -> rusqlite::Result<()> {
+        let by_key = self.query.groups.contains(&Group::Key);
+        let owner = match self.query.key {
+            // Whoever was never used has nothing to be summed up.
+            Some(key) => add::owner(connection, &key.to_string())?.map(Some),
+            None if by_key => Some(None),
+            None => Some(Some(EVERYBODY)),
+        };
+        let Some(owner) = owner else { return Ok(()) };
+        let half = part.tier.seconds() / 2;
+        let each = |row: Found<'_>| {
+            let middle = Timestamp::from_seconds(row.start()? + half);
+            let start = self.query.offset.floor(middle, self.query.step.length()).as_seconds();
+            let series = usize::try_from(row.series()?).ok().and_then(|number| self.series.get(number));
+            let Some(series) = series else { return Ok(()) };
+            let cell =
+                Cell { start, owner: if by_key { row.owner()? } else { EVERYBODY }, group: series.group };
+            let (figures, errors) = self.sums.entry(cell).or_default();
+            let before = figures.requests;
+            row.add_to(figures)?;
+            *errors += if series.is_error { figures.requests - before } else { 0 };
+            Ok(())
+        };
+        match owner {
+            Some(owner) => rows::of_owner(connection, part.tier, &part.starts, owner, each),
+            None => rows::of_keys(connection, part.tier, &part.starts, EVERYBODY + 1..i64::MAX, each),
+        }
+    }
+
+    fn finish(self, connection: &Connection) -> rusqlite::Result<Vec<Sum>> {
+        let mut keys: HashMap<i64, String> = HashMap::from([(EVERYBODY, String::new())]);
+        let mut sums = Vec::with_capacity(self.sums.len());
+        for (Cell { start, owner, group }, (figures, errors)) in self.sums {
+            let key = match keys.get(&owner) {
+                Some(key) => key.clone(),
+                None => keys.entry(owner).or_insert(key_of(connection, owner)?).clone(),
+            };
+            let Told { endpoint, status, model, .. } = self.series[group].clone();
+            let start = Timestamp::from_seconds(start);
+            sums.push(Sum { start, key, endpoint, status, model, figures, errors });
+        }
+        let place = |sum: &Sum| (sum.start, sum.status);
+        sums.sort_unstable_by(|a, b| {
+            let (one, other) = (place(a), place(b));
+            (one.0, &a.key, &a.endpoint, one.1, &a.model).cmp(&(
+                other.0,
+                &b.key,
+                &b.endpoint,
+                other.1,
+                &b.model,
+            ))
+        });
+        Ok(sums)
+    }
+}
+
+/// Returns what is told of each series, by its number.
+fn told(connection: &Connection, groups: &[Group]) -> rusqlite::Result<Vec<Told>> {
+    let has = |group| groups.contains(&group);
+    let mut statement = connection
+        .prepare_cached("SELECT number, endpoint, status, model FROM usage_series ORDER BY number")?;
+    let mut rows = statement.query([])?;
+    let (mut all, mut first) = (Vec::new(), HashMap::new());
+    while let Some(row) = rows.next()? {
+        let number = usize::try_from(row.get::<_, i64>(0)?).unwrap_or_default();
+        let status: u16 = row.get(2)?;
+        let endpoint: String = if has(Group::Endpoint) { row.get(1)? } else { String::new() };
+        let model: String = if has(Group::Model) { row.get(3)? } else { String::new() };
+        let shown = if has(Group::Status) { status } else { 0 };
+        let group = *first.entry((endpoint.clone(), shown, model.clone())).or_insert(number);
+        all.resize_with(all.len().max(number + 1), Told::default);
+        all[number] = Told { group, is_error: status >= 400, endpoint, status: shown, model };
+    }
+    Ok(all)
+}
+
+fn key_of(connection: &Connection, owner: i64) -> rusqlite::Result<String> {
+    connection
+        .prepare_cached("SELECT key_id FROM usage_owners WHERE number = ?1")?
+        .query_row([owner], |row| row.get(0))
+}
+
+/// Returns how many requests a key made in the quarter of an hour that the time lies in.
+pub fn requests_in_quarter(connection: &Connection, key: KeyId, time: Timestamp) -> rusqlite::Result<u64> {
+    let Some(owner) = add::owner(connection, &key.to_string())? else { return Ok(0) };
+    let start = Tier::Quarter.start_of(time.as_seconds());
+    connection
+        .prepare_cached("SELECT sum(requests) FROM usage WHERE step = ?1 AND start = ?2 AND owner = ?3")?
+        .query_row((Tier::Quarter.seconds(), start, owner), |row| row.get::<_, Option<i64>>(0))
+        .map(|requests| requests.unwrap_or(0).cast_unsigned())
+}
