@@ -15,6 +15,7 @@ mod contexts;
 mod daemon;
 mod deleted_keys;
 mod errors;
+mod explain;
 mod failover;
 mod faults;
 mod files;
