@@ -58,6 +58,9 @@ fn expect_detail(told: &Value, name: &str, outcome: &str, part: &str) {
     assert!(detail(told, name).contains(part), "no {part} in {:#}", step(told, name));
 }
 
+/// A key, a route, an address, a model, and the step that decides.
+type Case<'a> = (&'a str, (&'a str, &'a str), &'a str, &'a str, Option<&'a str>);
+
 const STEPS: [&str; 11] = [
     "bearer_token",
     "format",
@@ -142,8 +145,7 @@ fn a_dry_run_comes_to_what_the_real_request_gets_and_so_does_its_refusal_told_ag
     let nothing = ("GET", "/v1/nothing");
     let put = ("PUT", "/v1/models");
     let files = ("GET", "/v1/files");
-    let cases: &[(&str, (&str, &str), &str, &str, Option<&str>)] = &[
-        // key, route, address, model, the step that decides
+    let cases: &[Case<'_>] = &[
         (&key, CHAT, INSIDE, "echo", None),
         (&key, MODELS, INSIDE, "echo", None),
         (&key, ("GET", "/v1/models?limit=5"), INSIDE, "", None),

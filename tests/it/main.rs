@@ -23,6 +23,7 @@ mod idempotency;
 mod keys;
 mod limits;
 mod openai_upstream;
+mod report_only;
 mod secrecy;
 mod shutdown;
 mod signing;
