@@ -195,7 +195,7 @@ fn a_dry_run_comes_to_the_limits_that_the_real_request_runs_into() {
     let question = json!({"key_id": id(&made), "method": "GET", "path": "/v1/models"});
     eventually("the chat has begun", || explain(&server, &question)["decided_by"] == "concurrency");
     let told = compare(&server, &key, MODELS, INSIDE, "", Some("concurrency"));
-    expect_detail(&told, "concurrency", "refuse", "all 1 requests of max_concurrent are in flight");
+    expect_detail(&told, "concurrency", "refuse", "1 of at most 1 requests are in flight");
     drop(open);
     eventually("the chat has ended", || explain(&server, &question)["decided_by"] != "concurrency");
     server.pass(48);
