@@ -2,6 +2,7 @@
 //! the parts that name them.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -48,7 +49,11 @@ pub(super) async fn expand(
         }
         None => None,
     };
-    let (ask, body) = block(move || stored.put_into(&ask).map(|body| (ask, body))).await?;
+    let put = move || stored.put_into(&ask).map(|body| (ask, body, stored.has_read.get()));
+    let (ask, body, has_read) = block(put).await?;
+    if has_read {
+        exchange.permit()?.check_scope(Scope::FilesRead)?;
+    }
     match body {
         Some(body) => Ok((Ask::parse(ask.shape, body.into())?, append)),
         None => Ok((ask, append)),
@@ -73,6 +78,8 @@ struct Stored {
     contexts: Arc<Contexts>,
     context: Option<ContextId>,
     files: Result<Arc<Files>, Refused>,
+    /// Whether a file was called for.
+    has_read: Cell<bool>,
     /// The longest body, in bytes.
     most: usize,
 }
@@ -90,7 +97,8 @@ impl Stored {
         Ok(Self {
             contexts: Arc::clone(&rooms.contexts),
             context: ask.context.as_deref().map(contexts::parse_id).transpose()?,
-            files: permit.check_scope(Scope::FilesRead).map(|()| Arc::clone(&rooms.files)),
+            files: permit.would_have(Scope::FilesRead).map(|()| Arc::clone(&rooms.files)),
+            has_read: Cell::new(false),
             most: rooms.max_json_bytes,
         })
     }
@@ -149,6 +157,7 @@ impl Stored {
     /// Reads a text file whole, if a chat of that length has room for it; `field` is where it is named.
     fn read(&self, id: &str, field: &str, mut length: usize) -> Result<String, ApiError> {
         let files = self.files.as_ref().map_err(Clone::clone)?;
+        self.has_read.set(true);
         let missing = || ApiError::field(field, "names no stored file: see GET /v1/files");
         let id: FileId = id.parse().map_err(|_| missing())?;
         let file = files.get(id).map_err(|error| match error {

@@ -64,6 +64,11 @@ impl Permit {
         checks::model(&self.entry.key.settings, model).map_err(|refusal| self.refuse(refusal))
     }
 
+    /// Fails if the key lacks a scope that the request's body may call for; whether it does shows later.
+    pub fn would_have(&self, scope: Scope) -> Result<(), Refused> {
+        checks::scope(&self.entry.key.settings, scope).map(drop).map_err(|refusal| self.refuse(refusal))
+    }
+
     /// Fails if the key lacks a scope that the request's body calls for.
     pub fn check_scope(&self, scope: Scope) -> Result<(), Refused> {
         let found = checks::scope(&self.entry.key.settings, scope).map_err(|refusal| self.refuse(refusal))?;

@@ -87,7 +87,7 @@ pub(super) fn refused(step: Step, refusal: &Refusal, facts: &Facts<'_>) -> Strin
         }
         Refusal::TooManyConcurrent => {
             let most = settings.max_concurrent.map_or(0, NonZeroU32::get);
-            format!("all {most} requests of max_concurrent are in flight")
+            format!("{most} of at most {most} requests are in flight")
         }
         Refusal::RateLimited(quota) => {
             format!("{}; {} s to wait", used(quota), quota.reset_seconds())
