@@ -13,6 +13,7 @@ mod anthropic_upstream;
 mod audit;
 mod backup;
 mod churn;
+mod cli;
 mod contexts;
 mod daemon;
 mod deleted_keys;
