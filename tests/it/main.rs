@@ -21,6 +21,7 @@ mod errors;
 mod failover;
 mod faults;
 mod files;
+mod grafana;
 mod idempotency;
 mod keys;
 mod limits;
