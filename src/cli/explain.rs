@@ -14,8 +14,8 @@ use super::{fields::rows, named, secret};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Either a request is named that was refused, or a key: then it is told what would happen to a request with it.
-Nothing is counted by that.
+Either a request is named that was refused, or a key: then it is told what would happen to a request
+with it, and nothing is counted by that.
 
 Examples:
   mcpd explain 01K2V9T3QW                                  why this request was refused (its X-Request-Id)

@@ -64,7 +64,7 @@ struct Query {
     /// Told apart by some of key, endpoint, status and model, comma-separated
     #[arg(long, value_enum, hide_possible_values = true, value_delimiter = ',', value_name = "GROUPS")]
     group_by: Vec<Group>,
-    /// The time zone in which hours and days begin, such as +02:00; UTC where nothing is said
+    /// The time zone that hours and days begin in, such as +02:00, instead of UTC
     #[arg(long, value_name = "OFFSET", allow_hyphen_values = true)]
     tz: Option<String>,
     /// Print the answer of the admin API as it is
