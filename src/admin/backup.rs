@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::keys::Nothing;
 use super::{Call, Rooms};
-use crate::domain::audit::{Actor, Change, new_id};
+use crate::domain::audit::{Actor, Change, row_id};
 use crate::domain::time::Timestamp;
 use crate::http::ApiError;
 use crate::http::block::{block, gently};
@@ -53,7 +53,7 @@ fn make(rooms: &Rooms, actor: Actor) -> Result<Copy, ApiError> {
 
 /// Writes down who took a copy: whoever has it has all that is stored.
 fn note(rooms: &Rooms, actor: Actor, bytes: u64) -> Result<(), ApiError> {
-    let id = new_id(&SystemRandom::new()).map_err(|_| ApiError::Internal)?;
+    let id = row_id(&SystemRandom::new()).map_err(|_| ApiError::Internal)?;
     let change = Change {
         at: rooms.clock.now().wall,
         actor,

@@ -68,8 +68,8 @@ pub struct Row {
     pub previous_digest: [u8; 32],
 }
 
-/// Returns a new random id for a row; fails when the system has no randomness to give.
-pub fn new_id(random: &dyn SecureRandom) -> Result<String, Unspecified> {
+/// Returns a new random id for an audit row.
+pub fn row_id(random: &dyn SecureRandom) -> Result<String, Unspecified> {
     let id: [u8; 24] = alphabet::random(random)?;
     Ok(format!("audit_{}", alphabet::as_str(&id)))
 }

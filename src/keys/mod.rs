@@ -19,7 +19,7 @@ pub use rotate::Rotation;
 pub use start::StartError;
 
 use crate::clock::Clock;
-use crate::domain::audit::Actor;
+use crate::domain::audit::{Actor, row_id};
 use crate::domain::id::KeyId;
 use crate::domain::key::{Key, Settings};
 use crate::domain::plan::Plans;
@@ -150,7 +150,7 @@ impl Keys {
         after: Option<&Key>,
     ) -> Result<(), KeysError> {
         let change = audit::change(self.clock.now().wall, actor, action, before, after);
-        let id = crate::domain::audit::new_id(&self.random)?;
+        let id = row_id(&self.random)?;
         store::audit::append(transaction, id, change).map_err(StoreError::from)?;
         Ok(())
     }
