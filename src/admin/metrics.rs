@@ -32,14 +32,11 @@ fn render(rooms: &Rooms) -> String {
             text.line("mcpd_upstream_requests_total", &labels, count);
         }
     }
-    text.head("mcpd_streams_active", "gauge", "Streams being sent now.");
-    text.line("mcpd_streams_active", &[], rooms.meter.streams());
-    text.head("mcpd_keys", "gauge", "Keys by status.");
-    for (status, count) in rooms.keys.keyring().count(rooms.clock.now().wall) {
-        text.line("mcpd_keys", &[("status", status.name())], count);
-    }
-    text.head("mcpd_database_bytes", "gauge", "Size of the database on the disk.");
-    text.line("mcpd_database_bytes", &[], rooms.store.bytes());
+    text.gauge("mcpd_streams_active", "Streams being sent now.", rooms.meter.streams());
+    let keys = rooms.keys.keyring().count(rooms.clock.now().wall);
+    let keys = keys.map(|(status, count)| (status.name(), count));
+    text.each("mcpd_keys", "gauge", "Keys by status.", "status", keys);
+    text.gauge("mcpd_database_bytes", "Size of the database on the disk.", rooms.store.bytes());
     process::write(&mut text.0);
     text.0
 }
@@ -61,10 +58,14 @@ fn render_usage(rooms: &Rooms, text: &mut Text) {
     for (endpoint, (histogram, sum)) in &totals.durations {
         render_histogram(text, "mcpd_request_duration_seconds", endpoint, histogram, *sum);
     }
-    text.head("mcpd_refusals_total", "counter", "Requests refused or failed, by code.");
-    for (code, count) in &totals.refusals {
-        text.line("mcpd_refusals_total", &[("code", code)], count);
-    }
+    let help = "Requests refused or failed, by code.";
+    text.each(
+        "mcpd_refusals_total",
+        "counter",
+        help,
+        "code",
+        totals.refusals.iter().map(|(code, count)| (*code, count)),
+    );
     render_tokens(text, &totals.tokens);
 }
 
@@ -100,6 +101,27 @@ struct Text(String);
 impl Text {
     fn head(&mut self, metric: &str, kind: &str, help: &str) {
         let _ = write!(self.0, "# HELP {metric} {help}\n# TYPE {metric} {kind}\n");
+    }
+
+    /// Writes a metric that has one value.
+    fn gauge(&mut self, metric: &str, help: &str, value: impl Display) {
+        self.head(metric, "gauge", help);
+        self.line(metric, &[], value);
+    }
+
+    /// Writes a metric that has a value for each of a label's.
+    fn each<T: Display>(
+        &mut self,
+        metric: &str,
+        kind: &str,
+        help: &str,
+        label: &str,
+        values: impl IntoIterator<Item = (&'static str, T)>,
+    ) {
+        self.head(metric, kind, help);
+        for (name, value) in values {
+            self.line(metric, &[(label, name)], value);
+        }
     }
 
     fn line(&mut self, metric: &str, labels: &[(&str, &str)], value: impl Display) {

@@ -1,9 +1,21 @@
 //! Arguments in, exit code out.
 
+mod alerts;
+mod audit;
 mod check;
+mod client;
 mod daemon;
+mod explain;
+mod fields;
+mod keys;
 mod log;
+mod moment;
+mod named;
+mod output;
+mod secret;
 mod serve;
+mod table;
+mod usage;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,7 +43,22 @@ enum Command {
     },
     /// Read the configuration and say whether it can be used
     Check,
+    /// See how keys are used
+    Keys(keys::Arguments),
+    /// Tell what was used, or prove that it adds up
+    Usage(usage::Arguments),
+    /// Tell why a request was refused, or whether one would be
+    Explain(explain::Arguments),
+    /// List what is unusual, and what watches for it
+    Alerts(alerts::Arguments),
+    /// List who changed what, prove that nothing is missing, or write it all out
+    Audit(audit::Arguments),
 }
+
+/// Arguments that cannot be used as they are: exit status 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Misuse(String);
 
 /// Runs the command that the arguments name: 0 done, 1 refused or failed, 2 wrong usage.
 pub fn run() -> ExitCode {
@@ -40,12 +67,17 @@ pub fn run() -> ExitCode {
         Command::Serve { daemon: false } => serve::in_foreground(config.as_deref()),
         Command::Serve { daemon: true } => daemon::start(config.as_deref()),
         Command::Check => check::run(config.as_deref()),
+        Command::Keys(arguments) => keys::run(&arguments, config.as_deref()),
+        Command::Usage(arguments) => usage::run(arguments, config.as_deref()),
+        Command::Explain(arguments) => explain::run(&arguments, config.as_deref()),
+        Command::Alerts(arguments) => alerts::run(&arguments, config.as_deref()),
+        Command::Audit(arguments) => audit::run(&arguments, config.as_deref()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("mcpd: {error:#}"));
-            ExitCode::FAILURE
+            if error.is::<Misuse>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -54,6 +86,12 @@ pub fn run() -> ExitCode {
 #[expect(clippy::print_stderr, reason = "this is where the command line speaks")]
 fn say(line: &str) {
     eprintln!("{line}");
+}
+
+/// Asks for something to be typed in, on the same line.
+#[expect(clippy::print_stderr, reason = "this is where the command line asks")]
+fn ask(prompt: &str) {
+    eprint!("{prompt}");
 }
 
 /// Results go to standard output.

@@ -104,6 +104,13 @@ pub fn slice(connection: &Connection, after: i64, until: i64, most: u32) -> rusq
         .collect()
 }
 
+/// Returns the number of the last row, and how many rows there are.
+pub fn extent(connection: &Connection) -> rusqlite::Result<(i64, u64)> {
+    connection
+        .prepare_cached("SELECT coalesce(max(sequence), 0) AS last, count(*) AS count FROM audit")?
+        .query_row([], |row| Ok((row.get("last")?, column::count(row, "count")?)))
+}
+
 /// Returns the last row, and the number of the last one that was ever written.
 pub fn head(connection: &Connection) -> rusqlite::Result<(Option<Chained>, i64)> {
     let last = connection

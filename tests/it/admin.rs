@@ -307,7 +307,7 @@ fn pour(server: &TestServer, requests: impl Iterator<Item = Request>) {
 }
 
 #[test]
-fn random_paths_models_and_keys_add_no_series() {
+fn ten_thousand_random_paths_models_agents_ids_methods_and_keys_add_no_series() {
     let server = TestServer::start();
     let (key, _) = server.key(json!({}));
     let chat = |model: &str| {
@@ -316,31 +316,35 @@ fn random_paths_models_and_keys_add_no_series() {
     };
     let unknown = |number: usize| format!("mcp_sk_{number:032}");
     let mixed = |number: usize| {
-        let methods = ["GET", "POST", "DELETE", "PROPFIND"];
+        let methods =
+            ["GET".to_owned(), "POST".to_owned(), format!("X{number}"), format!("PROPFIND-{number}")];
         [
-            Request::new(methods[number % 4], &format!("/v1/{number:x}")).bearer(&key),
+            Request::new(&methods[number % 4], &format!("/v1/{number:x}")).bearer(&key),
             Request::get(&format!("/v1/models/{number}/x")).bearer(&key),
             Request::get(&format!("/x{number}")),
             chat(&format!("model-{number}")),
             Request::get("/v1/key").bearer(&unknown(number)),
             Request::get(&format!("/v1/{number}")),
-            Request::get("/v1/key").bearer(&key).header("User-Agent", format!("agent {number}")),
+            Request::get("/v1/key")
+                .bearer(&key)
+                .header("User-Agent", format!("agent {number}"))
+                .header("X-Request-Id", format!("request-{number}")),
             Request::get(&format!("/v1/models?n={number}")).bearer(&key),
         ]
     };
     // Until wrong keys are held up.
     pour(&server, (0..100).flat_map(mixed));
     let before = series(&metrics(&server));
-    pour(&server, (100..400).flat_map(mixed));
+    pour(&server, (100..1_350).flat_map(mixed));
     let after = metrics(&server);
     assert_eq!(series(&after), before);
-    assert!(value(&after, "mcpd_refusals_total{code=\"too_many_failed_attempts\"}") > 200.0);
+    assert!(value(&after, "mcpd_refusals_total{code=\"too_many_failed_attempts\"}") > 1_200.0);
     let chats: f64 = after
         .lines()
         .filter(|line| line.starts_with("mcpd_requests_total") && line.contains("chat"))
         .map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap())
         .sum();
-    assert!((chats - 400.0).abs() < 0.1, "{chats}");
+    assert!((chats - 1_350.0).abs() < 0.1, "{chats}");
 }
 
 #[test]

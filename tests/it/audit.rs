@@ -28,7 +28,9 @@ fn verify(server: &TestServer) -> Value {
 fn export(server: &TestServer) -> Vec<Value> {
     let answer = server.admin(Request::get(EXPORT)).expect(200);
     assert_eq!(answer.header("content-type"), Some("application/x-ndjson"));
-    answer.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    let rows: Vec<Value> = answer.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(answer.header("x-mcp-rows"), Some(rows.len().to_string().as_str()));
+    rows
 }
 
 /// Does to the log what only somebody with the database's file can.

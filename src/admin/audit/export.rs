@@ -17,6 +17,9 @@ use crate::store::audit;
 /// As many rows are read, and in memory, at a time.
 const SLICE: u32 = 100;
 
+/// Says how many rows follow: some clients take the end of a connection for the end of the answer.
+const ROWS: &str = "x-mcp-rows";
+
 /// Closes the connection, so that nobody takes what came until then for the whole.
 #[derive(Debug, thiserror::Error)]
 #[error("the export ended early")]
@@ -24,10 +27,10 @@ struct EndedEarly;
 
 /// Hands out all rows that there are now, oldest first.
 pub(in super::super) async fn export(call: Call) -> Result<HttpResponse, ApiError> {
-    let (last, _) = call.block(|rooms| rooms.store.read(audit::head)).await?;
-    let until = last.map_or(0, |last| last.number);
+    let (until, rows) = call.block(|rooms| rooms.store.read(audit::extent)).await?;
     let lines = lines(Arc::clone(&call.rooms), until);
-    Ok(HttpResponse::Ok().content_type("application/x-ndjson").streaming(lines))
+    let mut response = HttpResponse::Ok();
+    Ok(response.content_type("application/x-ndjson").insert_header((ROWS, rows)).streaming(lines))
 }
 
 fn lines(rooms: Arc<Rooms>, until: i64) -> impl Stream<Item = Result<Bytes, EndedEarly>> {

@@ -1,0 +1,76 @@
+//! What the arguments name: keys by their id or name, other things by their id.
+
+use anyhow::{Result, bail};
+
+use super::Misuse;
+use super::client::Client;
+use crate::domain::id::KeyId;
+use crate::domain::token;
+
+/// As many keys of one name are told apart in an error.
+const TOLD_APART: usize = 5;
+
+/// Returns the id of the key that the text names: its id, or its name if no other key has it.
+pub(super) async fn key_id(client: &Client, text: &str) -> Result<String> {
+    refuse_secret(text)?;
+    if text.parse::<KeyId>().is_ok() {
+        return Ok(text.to_owned());
+    }
+    let found = client.list("/admin/v1/keys", &[("search", text)]).await?;
+    let named = found.iter().filter(|key| key["name"] == text);
+    let ids: Vec<&str> = named.filter_map(|key| key["id"].as_str()).collect();
+    match ids.as_slice() {
+        [id] => Ok((*id).to_owned()),
+        [] => bail!("no key has the id or the name `{text}`: see GET /admin/v1/keys"),
+        _ => {
+            let more = if ids.len() > TOLD_APART { ", …" } else { "" };
+            let some = ids.iter().take(TOLD_APART).copied().collect::<Vec<_>>().join(", ");
+            bail!("{} keys have the name `{text}`: name one by its id ({some}{more})", ids.len())
+        }
+    }
+}
+
+/// Returns the path of a thing with an id; fails if the text can be none.
+pub(super) fn path(before: &str, id: &str, behind: &str) -> Result<String> {
+    refuse_secret(id)?;
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    if id.is_empty() || !id.chars().all(is_plain) {
+        bail!(Misuse(format!("`{id}` is no id: ids are letters, digits and `_`")));
+    }
+    Ok(format!("{before}/{id}{behind}"))
+}
+
+/// Fails if the text has a key in it: arguments are seen by other users, and kept by shells.
+pub(super) fn refuse_secret(text: &str) -> Result<()> {
+    if token::redact(text) != text {
+        bail!(Misuse(
+            "a key must not stand among the arguments, where others can read it: name it by its id or its name, \
+             or use `mcpd explain --key-stdin`"
+                .to_owned()
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_nothing_that_leads_elsewhere() {
+        assert_eq!(
+            path("/admin/v1/alerts", "alert_1", "/acknowledge").unwrap(),
+            "/admin/v1/alerts/alert_1/acknowledge"
+        );
+        for id in ["", "../keys", "a/b", "a?b", "a%2fb", "ä"] {
+            assert!(path("/admin/v1/alerts", id, "").unwrap_err().is::<Misuse>(), "{id}");
+        }
+    }
+
+    #[test]
+    fn a_key_among_the_arguments_is_refused_and_not_repeated() {
+        let error = refuse_secret("mcp_sk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg38").unwrap_err();
+        assert!(error.is::<Misuse>() && !error.to_string().contains("ABCD"), "{error}");
+        refuse_secret("key_0123456789ABCDEFGHIJKLMN").unwrap();
+    }
+}

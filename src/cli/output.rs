@@ -1,0 +1,168 @@
+//! What is printed, and where to: a terminal has a width and colours, a file or a program gets plain text.
+
+use std::env::var_os;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, IsTerminal as _, Write, stdout};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, anyhow};
+use serde_json::Value;
+
+use super::client::Answer;
+
+/// What standard output can show.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Screen {
+    /// How many columns it has; any number where it is no terminal.
+    pub(super) width: Option<usize>,
+    /// Whether it shows colours.
+    pub(super) colours: bool,
+}
+
+/// How something stands out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Style {
+    Plain,
+    Strong,
+    Good,
+    Warning,
+    Bad,
+}
+
+/// A file that only its owner can read; gone again unless it is kept.
+pub(super) struct PrivateFile {
+    path: PathBuf,
+    file: File,
+    kept: bool,
+}
+
+impl Screen {
+    /// Returns what there is.
+    fn of_stdout() -> Self {
+        if !stdout().is_terminal() {
+            return Self { width: None, colours: false };
+        }
+        let width = rustix::termios::tcgetwinsize(stdout()).ok().map(|size| usize::from(size.ws_col));
+        let unwanted = var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let is_dumb = var_os("TERM").is_some_and(|term| term == "dumb");
+        Self { width: width.filter(|width| *width > 0), colours: !unwanted && !is_dumb }
+    }
+
+    /// Returns text that stands out as it shall.
+    pub(super) fn paint(self, text: &str, style: Style) -> String {
+        let code = match style {
+            Style::Strong => "1",
+            Style::Good => "32",
+            Style::Warning => "33",
+            Style::Bad => "31",
+            Style::Plain => return text.to_owned(),
+        };
+        if self.colours && !text.is_empty() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+/// Prints an answer: as it came, or for people.
+pub(super) fn show(
+    answer: &Answer,
+    as_json: bool,
+    for_people: impl FnOnce(&Value, Screen) -> String,
+) -> Result<()> {
+    if as_json {
+        return print(&format!("{}\n", answer.text.trim_end()));
+    }
+    print(&for_people(&answer.value, Screen::of_stdout()))
+}
+
+/// Prints text on standard output. A reader who has seen enough is no error.
+pub(super) fn print(text: &str) -> Result<()> {
+    let mut out = stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Returns text without what a terminal would take for a command, or would show in another order: some of what is
+/// shown comes from clients.
+pub(super) fn clean(text: &str) -> String {
+    let is_harmless = |character: char| {
+        let reorders =
+            matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        !character.is_control() && !reorders
+    };
+    text.chars().map(|character| if is_harmless(character) { character } else { '\u{fffd}' }).collect()
+}
+
+impl PrivateFile {
+    /// Makes a file; fails if there is one already.
+    pub(super) fn create(path: &Path) -> Result<Self> {
+        let mut options = OpenOptions::new();
+        let file =
+            options.write(true).create_new(true).mode(0o600).open(path).map_err(|error| {
+                match error.kind() {
+                    ErrorKind::AlreadyExists => {
+                        anyhow!("{} is there already: name another file, or remove it", path.display())
+                    }
+                    _ => anyhow!("cannot make {}: {error}", path.display()),
+                }
+            })?;
+        Ok(Self { path: path.to_owned(), file, kept: false })
+    }
+
+    /// Keeps it, once it is complete: it is on the disk when this returns.
+    pub(super) fn keep(mut self) -> Result<()> {
+        self.file.sync_all()?;
+        self.kept = true;
+        Ok(())
+    }
+}
+
+impl Write for PrivateFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for PrivateFile {
+    fn drop(&mut self) {
+        if !self.kept {
+            // What led here is told.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+impl Screen {
+    /// No terminal.
+    pub(super) const PLAIN: Self = Self { width: None, colours: false };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_is_shown_commands_the_terminal() {
+        let cases = [
+            ("plain, ü and 💻", "plain, ü and 💻"),
+            ("\x1b[2Jgone", "\u{fffd}[2Jgone"),
+            ("two\nlines\ttab\r", "two\u{fffd}lines\u{fffd}tab\u{fffd}"),
+            ("\u{9b}31m\u{202e}abc\u{7f}", "\u{fffd}31m\u{fffd}abc\u{fffd}"),
+        ];
+        for (text, shown) in cases {
+            assert_eq!(clean(text), shown);
+        }
+    }
+
+    #[test]
+    fn colours_are_for_terminals() {
+        assert_eq!(Screen::PLAIN.paint("x", Style::Bad), "x");
+        assert_eq!(Screen { colours: true, ..Screen::PLAIN }.paint("x", Style::Bad), "\x1b[31mx\x1b[0m");
+    }
+}
