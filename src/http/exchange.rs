@@ -226,11 +226,11 @@ impl Exchange {
             },
             code,
             last_use: admitted.then(|| LastUse { at, ip: self.client.get() }),
-            sighting: self.sighting(admitted),
+            sighting: Some(self.sighting(admitted)),
         });
     }
 
-    fn sighting(&self, admitted: bool) -> Option<(Sighting, Seen)> {
+    fn sighting(&self, admitted: bool) -> (Sighting, Seen) {
         let (status, code) = self.outcome.get();
         let key = self.entry.borrow().as_ref().map(|entry| entry.key.id);
         let superseded = self.entry.borrow().as_ref().is_some_and(|entry| entry.key.rotated_to.is_some());
@@ -253,7 +253,7 @@ impl Exchange {
             first: self.started.wall,
             last: self.started.wall,
         };
-        Some((sighting, seen))
+        (sighting, seen)
     }
 }
 
