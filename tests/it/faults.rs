@@ -10,6 +10,7 @@ use actix_web::HttpResponse;
 use actix_web::http::Method;
 use actix_web::web::Bytes;
 use futures_util::{StreamExt as _, stream};
+use mcpd::alerts::{Alerts, Watch};
 use mcpd::clock::Clock;
 use mcpd::config::Config;
 use mcpd::domain::usage::{Bucket, Figures};
@@ -133,6 +134,8 @@ fn a_fault_of_the_background_writer_costs_one_batch_and_none_after_it() {
     let limits = Limits { max_bytes: 0, total_bytes: 0 };
     let files = Files::open(Arc::clone(&store), clock.clone(), limits).unwrap();
     let meter = Arc::new(Meter::new());
+    let alerts = Arc::new(Alerts::load(Arc::clone(&store), clock.clone()).unwrap());
+    let watch = Watch::new(alerts, Arc::clone(&store), keys.keyring(), clock.now()).unwrap();
     let (change, changed) = channel();
     let (keeper, thread) = Keeper::start(keeper::Rooms {
         store,
@@ -140,6 +143,7 @@ fn a_fault_of_the_background_writer_costs_one_batch_and_none_after_it() {
         changed,
         keys,
         files,
+        watch,
         clock,
         flush: Duration::from_millis(10),
         retention: Retention([Step::Minute, Step::Hour, Step::Day].map(|step| (step, None))),
@@ -160,7 +164,7 @@ fn a_fault_of_the_background_writer_costs_one_batch_and_none_after_it() {
 
     let bucket = Bucket { minute: 0, key: None, endpoint: "/v1/key", status: 401, model: None };
     let figures = Figures { requests: 1, ..Figures::default() };
-    meter.count(Record { bucket, figures, code: None, last_use: None });
+    meter.count(Record { bucket, figures, code: None, last_use: None, sighting: None });
     assert!(flush(), "it goes on writing");
     // By minute, hour and day.
     assert_eq!(written("usage"), 3);
