@@ -153,7 +153,8 @@ impl World {
         if !self.watch.is_written() {
             let watch = &self.watch;
             // Twenty days of it need not wait for the disk.
-            self.store.write_part(|transaction| Ok(watch.write(transaction).unwrap())).unwrap();
+            let written = self.store.write_part(|transaction| Ok(watch.write(transaction)));
+            written.unwrap().unwrap();
             self.watch.written();
         }
     }
@@ -251,7 +252,9 @@ impl Drop for World {
 }
 
 fn summaries(alerts: &[Alert]) -> String {
-    alerts.iter().map(|alert| format!("{}: {}\n", alert.first_seen_at, alert.summary)).collect()
+    let lines: Vec<String> =
+        alerts.iter().map(|alert| format!("{}: {}", alert.first_seen_at, alert.summary)).collect();
+    lines.join("\n")
 }
 
 /// What is unusual in a day.

@@ -31,13 +31,13 @@ fn there_is_a_rule_of_each_kind_from_the_start() {
         rules(&server).iter().map(|rule| json!([rule["kind"], rule["threshold"], rule["window"]])).collect();
     let expected = [
         json!(["error_rate", 0.5, "5m"]),
-        json!(["request_spike", 5.0, "15m"]),
-        json!(["new_client_address", 20.0, "24h"]),
-        json!(["unusual_hour", 5.0, "28d"]),
-        json!(["failed_auth", 20.0, "5m"]),
-        json!(["rate_limited", 50.0, "5m"]),
-        json!(["key_expiring", 7.0, null]),
-        json!(["rotated_key_in_use", 1.0, "15m"]),
+        json!(["request_spike", 5, "15m"]),
+        json!(["new_client_address", 20, "24h"]),
+        json!(["unusual_hour", 5, "28d"]),
+        json!(["failed_auth", 20, "5m"]),
+        json!(["rate_limited", 50, "5m"]),
+        json!(["key_expiring", 7, null]),
+        json!(["rotated_key_in_use", 1, "15m"]),
     ];
     assert_eq!(found, expected);
     for rule in rules(&server) {
@@ -63,7 +63,7 @@ fn a_rule_is_made_changed_and_deleted_and_every_change_is_in_the_audit_log_witho
     let made = server.admin(Request::post(RULES, &body)).expect(201).json();
     let webhook = json!({"url": url, "format": "slack", "signed": true});
     let shown = json!({"id": made["id"], "object": "alert_rule", "kind": "rate_limited", "enabled": true,
-        "key": key["id"], "threshold": 5.0, "window": "1m30s", "webhook": webhook});
+        "key": key["id"], "threshold": 5, "window": "1m30s", "webhook": webhook});
     assert_eq!(made, shown);
     // The secret stays with the URL, and goes with it.
     let same = json!({"webhook": {"url": url, "format": "json"}, "enabled": false});
@@ -72,7 +72,7 @@ fn a_rule_is_made_changed_and_deleted_and_every_change_is_in_the_audit_log_witho
     let moved = json!({"webhook": {"url": "http://127.0.0.1:10/"}, "threshold": null, "window": null});
     let changed = server.admin(patch(&made, moved)).expect(200).json();
     assert_eq!(changed["webhook"], json!({"url": "http://127.0.0.1:10/", "format": "json", "signed": false}));
-    assert_eq!((&changed["threshold"], &changed["window"]), (&json!(50.0), &json!("5m")));
+    assert_eq!((&changed["threshold"], &changed["window"]), (&json!(50), &json!("5m")));
     let server = server.restart();
     assert_eq!(server.admin(Request::get(&path(&made))).expect(200).json(), changed);
     let bare = server.admin(patch(&made, json!({"webhook": null}))).expect(200).json();

@@ -180,8 +180,8 @@ fn a_rule_is_tested_at_once_and_the_answer_says_how_that_went() {
     drop(receiver);
     let gone = test(&rule);
     assert_eq!((&gone["delivered"], &gone["status"]), (&json!(false), &Value::Null));
-    let text = gone["error"].as_str().unwrap();
-    assert!(text == "it cannot be reached" && !text.contains("hidden"), "{text}");
+    let reason = gone["error"].as_str().unwrap();
+    assert_eq!(reason, "it cannot be reached");
     assert_eq!(alerts(&server, ""), [] as [Value; 0], "a test is no alert");
     let rules = server.admin(Request::get(RULES)).expect(200).json();
     let silent = rules["data"].as_array().unwrap().iter().find(|rule| rule["webhook"].is_null()).unwrap();
