@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::HttpResponse;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Number, json};
 
 use super::alert_rule_body::AlertRuleBody;
 use super::alerts::parse;
@@ -30,7 +30,8 @@ pub(super) struct AlertRuleView {
     /// The one key that it is for; all keys where there is none.
     key: Option<String>,
     /// The kind's one number.
-    threshold: f64,
+    #[schemars(with = "f64")]
+    threshold: Number,
     /// How far it looks back; none for `key_expiring`.
     window: Option<String>,
     webhook: Option<WebhookView>,
@@ -146,7 +147,7 @@ impl From<&Rule> for AlertRuleView {
             kind: rule.kind.name(),
             enabled: rule.enabled,
             key: rule.key.map(|key| key.to_string()),
-            threshold: rule.threshold(),
+            threshold: rule.threshold_number(),
             window: has_window.then(|| format_duration(rule.window())),
             webhook: rule.webhook.as_ref().map(|webhook| WebhookView {
                 url: webhook.url.as_str().to_owned(),

@@ -36,6 +36,14 @@ fn render(rooms: &Rooms) -> String {
     let keys = rooms.keys.keyring().count(rooms.clock.now().wall);
     let keys = keys.map(|(status, count)| (status.name(), count));
     text.each("mcpd_keys", "gauge", "Keys by status.", "status", keys);
+    text.gauge(
+        "mcpd_alerts_open",
+        "Alerts that nobody has acknowledged, and are not over.",
+        rooms.alerts.open_count(),
+    );
+    let deliveries = rooms.alerts.deliveries().map(|(outcome, count)| (outcome.name(), count));
+    let help = "Attempts to deliver an alert to a webhook, by how they ended.";
+    text.each("mcpd_webhook_deliveries_total", "counter", help, "outcome", deliveries);
     text.gauge("mcpd_database_bytes", "Size of the database on the disk.", rooms.store.bytes());
     process::write(&mut text.0);
     text.0

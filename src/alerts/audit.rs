@@ -12,7 +12,7 @@ pub(super) fn describe_rule(rule: &Rule) -> Value {
         "kind": rule.kind.name(),
         "enabled": rule.enabled,
         "key": rule.key.map(|key| key.to_string()),
-        "threshold": rule.threshold(),
+        "threshold": rule.threshold_number(),
         "window": format_duration(rule.window()),
         "webhook": rule.webhook.as_ref().map(describe_webhook),
     })

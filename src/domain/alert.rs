@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use super::id::{AlertId, KeyId, RuleId};
 use super::time::Timestamp;
@@ -203,6 +203,14 @@ impl Rule {
     /// Returns the threshold in force.
     pub fn threshold(&self) -> f64 {
         self.threshold.unwrap_or(self.kind.usual_threshold())
+    }
+
+    /// Returns the threshold in force as it is written: a whole number without a fraction.
+    pub fn threshold_number(&self) -> Number {
+        let number = self.threshold();
+        #[expect(clippy::cast_possible_truncation, reason = "no threshold is above 1e9")]
+        let whole = (number.fract() == 0.0).then_some(number as i64);
+        whole.map_or_else(|| Number::from_f64(number).unwrap_or_else(|| 0.into()), Number::from)
     }
 
     /// Returns the window in force; zero for a kind that has none.

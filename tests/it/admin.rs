@@ -9,10 +9,13 @@ use serde_json::{Value, json};
 use crate::harness::{Request, TestServer};
 
 /// One request to each admin path, as far as it needs no key's id.
-const PATHS: [&str; 7] = [
+const PATHS: [&str; 10] = [
     "/admin/v1/server",
     "/admin/v1/keys",
     "/admin/v1/usage",
+    "/admin/v1/usage/verify",
+    "/admin/v1/alerts",
+    "/admin/v1/alert-rules",
     "/admin/v1/audit",
     "/admin/v1/audit/verify",
     "/admin/v1/audit/export",
@@ -20,7 +23,7 @@ const PATHS: [&str; 7] = [
 ];
 
 /// Names that contract section 5 promises.
-const METRICS: [(&str, &[&str]); 8] = [
+const METRICS: [(&str, &[&str]); 10] = [
     ("mcpd_requests_total", &["key", "endpoint", "status"]),
     ("mcpd_request_duration_seconds_bucket", &["endpoint", "le"]),
     ("mcpd_refusals_total", &["code"]),
@@ -28,6 +31,8 @@ const METRICS: [(&str, &[&str]); 8] = [
     ("mcpd_upstream_requests_total", &["upstream", "outcome"]),
     ("mcpd_streams_active", &[]),
     ("mcpd_keys", &["status"]),
+    ("mcpd_alerts_open", &[]),
+    ("mcpd_webhook_deliveries_total", &["outcome"]),
     ("mcpd_database_bytes", &[]),
 ];
 

@@ -9,6 +9,7 @@ mod abandoned;
 mod access;
 mod addresses;
 mod admin;
+mod alerts;
 mod anthropic_upstream;
 mod audit;
 mod backup;

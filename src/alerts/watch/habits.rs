@@ -95,7 +95,7 @@ pub(super) fn baseline(days: &[Profile], window: Duration) -> Option<f64> {
     let median = if busiest.len() % 2 == 1 {
         busiest[middle] as f64
     } else {
-        (busiest[middle - 1] as f64 + busiest[middle] as f64) / 2.0
+        f64::midpoint(busiest[middle - 1] as f64, busiest[middle] as f64)
     };
     Some(median * window.as_secs_f64() / QUARTER.as_secs_f64())
 }

@@ -200,8 +200,10 @@ fn name(keyring: &Keyring, key: KeyId) -> String {
 fn spoken(length: Duration) -> String {
     let seconds = length.as_secs();
     let units = [("day", 86_400), ("hour", 3_600), ("minute", 60)];
-    let (unit, size) =
-        units.into_iter().find(|(_, size)| seconds >= *size && seconds % size == 0).unwrap_or(("second", 1));
+    let (unit, size) = units
+        .into_iter()
+        .find(|(_, size)| seconds >= *size && seconds.is_multiple_of(*size))
+        .unwrap_or(("second", 1));
     plural(seconds / size, unit)
 }
 

@@ -3,11 +3,13 @@
 
 pub mod binary;
 pub mod http;
+pub mod receiver;
 pub mod server;
 pub mod upstream;
 
 pub use binary::Binary;
 pub use http::{Answer, Request, Stream, escape};
+pub use receiver::Receiver;
 pub use server::TestServer;
 pub use upstream::{FakeUpstream, Seen};
 
