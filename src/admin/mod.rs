@@ -6,6 +6,7 @@ mod key_body;
 mod key_view;
 mod keys;
 mod metrics;
+mod migration;
 mod openapi;
 mod process;
 mod server;
@@ -122,6 +123,9 @@ static ROUTES: &[AdminRoute] = &[
     }),
     route(Method::POST, "/admin/v1/keys/{id}/rotate", "Hands over to a new key", |call| {
         Box::pin(keys::rotate(call))
+    }),
+    route(Method::GET, "/admin/v1/keys/{id}/migration", "Tells how far a rotation is", |call| {
+        Box::pin(migration::show(call))
     }),
     route(Method::GET, "/admin/v1/usage", "Tells what was used", |call| Box::pin(usage::show(call))),
     route(Method::GET, "/admin/v1/audit", "Tells who changed what", |call| Box::pin(audit::list(call))),

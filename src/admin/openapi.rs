@@ -8,6 +8,7 @@ use super::audit::AuditRow;
 use super::key_body::KeyBody;
 use super::key_view::{IssuedView, KeyView};
 use super::keys::RotateBody;
+use super::migration::MigrationView;
 use super::server::ServerView;
 use super::usage::UsageView;
 use super::{Access, AdminRoute, Call, ROUTES};
@@ -67,6 +68,9 @@ fn describe(builder: &mut Builder, method: &str, pattern: &str) -> Operation {
         ("POST", "/admin/v1/keys/{id}/rotate") => {
             let body = Some(builder.schema::<RotateBody>());
             Operation { body, status: Some(201), answer: builder.schema::<IssuedView>(), ..usual }
+        }
+        ("GET", "/admin/v1/keys/{id}/migration") => {
+            Operation { answer: builder.schema::<MigrationView>(), ..usual }
         }
         ("GET" | "POST", "/admin/v1/keys/{id}" | "/admin/v1/keys/{id}/revoke") => {
             Operation { answer: builder.schema::<KeyView>(), ..usual }

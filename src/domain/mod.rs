@@ -10,6 +10,7 @@ pub mod histogram;
 pub mod id;
 pub mod key;
 pub mod metadata;
+pub mod migration;
 pub mod models;
 pub mod network;
 pub mod plan;
