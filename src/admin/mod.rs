@@ -1,5 +1,6 @@
 //! The admin API: loopback and a Unix socket only.
 
+mod advice;
 mod audit;
 mod guard;
 mod key_body;
@@ -126,6 +127,9 @@ static ROUTES: &[AdminRoute] = &[
     }),
     route(Method::GET, "/admin/v1/keys/{id}/migration", "Tells how far a rotation is", |call| {
         Box::pin(migration::show(call))
+    }),
+    route(Method::GET, "/admin/v1/keys/{id}/advice", "Tells how a key could be tightened", |call| {
+        Box::pin(advice::show(call))
     }),
     route(Method::GET, "/admin/v1/usage", "Tells what was used", |call| Box::pin(usage::show(call))),
     route(Method::GET, "/admin/v1/audit", "Tells who changed what", |call| Box::pin(audit::list(call))),

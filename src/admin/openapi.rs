@@ -4,6 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::http::Method;
 use serde_json::{Value, json};
 
+use super::advice::AdviceView;
 use super::audit::AuditRow;
 use super::key_body::KeyBody;
 use super::key_view::{IssuedView, KeyView};
@@ -68,6 +69,9 @@ fn describe(builder: &mut Builder, method: &str, pattern: &str) -> Operation {
         ("POST", "/admin/v1/keys/{id}/rotate") => {
             let body = Some(builder.schema::<RotateBody>());
             Operation { body, status: Some(201), answer: builder.schema::<IssuedView>(), ..usual }
+        }
+        ("GET", "/admin/v1/keys/{id}/advice") => {
+            Operation { answer: builder.schema::<AdviceView>(), ..usual }
         }
         ("GET", "/admin/v1/keys/{id}/migration") => {
             Operation { answer: builder.schema::<MigrationView>(), ..usual }

@@ -1,5 +1,6 @@
 //! Data and rules that need no socket, no SQL and no clock: what a key is and what it may do.
 
+pub mod advice;
 pub mod alphabet;
 pub mod audit;
 pub mod context;

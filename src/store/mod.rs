@@ -15,6 +15,7 @@ mod migrate;
 mod open;
 pub mod page;
 pub mod profiles;
+pub mod reports;
 pub mod seals;
 pub mod secrets;
 pub mod sightings;

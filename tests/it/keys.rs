@@ -1,5 +1,6 @@
 //! The admin API for keys: make, list, read, change, delete, revoke, rotate, and the log of it all.
 
+mod advice;
 mod audit;
 mod migration;
 mod quiet;
