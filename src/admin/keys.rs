@@ -144,11 +144,11 @@ impl RotateBody {
 pub(super) struct Nothing {}
 
 impl Call {
-    fn key_id(&self) -> Result<KeyId, ApiError> {
+    pub(super) fn key_id(&self) -> Result<KeyId, ApiError> {
         self.parameter.parse().map_err(|_| ApiError::NotFound("There is no key with this id".into()))
     }
 
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         self.rooms.clock.now().wall
     }
 

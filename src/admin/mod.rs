@@ -1,5 +1,6 @@
 //! The admin API: loopback and a Unix socket only.
 
+mod advice;
 mod alert_rule_body;
 mod alert_rules;
 mod alerts;
@@ -11,6 +12,7 @@ mod key_body;
 mod key_view;
 mod keys;
 mod metrics;
+mod migration;
 mod openapi;
 mod process;
 mod server;
@@ -138,6 +140,12 @@ static ROUTES: &[AdminRoute] = &[
     }),
     route(Method::POST, "/admin/v1/keys/{id}/rotate", "Hands over to a new key", |call| {
         Box::pin(keys::rotate(call))
+    }),
+    route(Method::GET, "/admin/v1/keys/{id}/migration", "Tells how far a rotation is", |call| {
+        Box::pin(migration::show(call))
+    }),
+    route(Method::GET, "/admin/v1/keys/{id}/advice", "Tells how a key could be tightened", |call| {
+        Box::pin(advice::show(call))
     }),
     route(Method::GET, "/admin/v1/usage", "Tells what was used", |call| Box::pin(usage::show(call))),
     route(Method::GET, "/admin/v1/usage/verify", "Proves that usage adds up", |call| {

@@ -4,6 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::http::Method;
 use serde_json::{Value, json};
 
+use super::advice::AdviceView;
 use super::alert_rule_body::AlertRuleBody;
 use super::alert_rules::{AlertRuleView, AlertTestView};
 use super::audit::{AuditRow, VerificationView};
@@ -11,6 +12,7 @@ use super::explain::{ExplainBody, ExplanationView};
 use super::key_body::KeyBody;
 use super::key_view::{IssuedView, KeyView};
 use super::keys::RotateBody;
+use super::migration::MigrationView;
 use super::server::ServerView;
 use super::usage::UsageView;
 use super::usage_verify::VerificationView as UsageVerificationView;
@@ -75,6 +77,12 @@ fn describe(builder: &mut Builder, method: &str, pattern: &str) -> Operation {
         ("POST", "/admin/v1/keys/{id}/rotate") => {
             let body = Some(builder.schema::<RotateBody>());
             Operation { body, status: Some(201), answer: builder.schema::<IssuedView>(), ..usual }
+        }
+        ("GET", "/admin/v1/keys/{id}/advice") => {
+            Operation { answer: builder.schema::<AdviceView>(), ..usual }
+        }
+        ("GET", "/admin/v1/keys/{id}/migration") => {
+            Operation { answer: builder.schema::<MigrationView>(), ..usual }
         }
         ("GET" | "POST", "/admin/v1/keys/{id}" | "/admin/v1/keys/{id}/revoke") => {
             Operation { answer: builder.schema::<KeyView>(), ..usual }

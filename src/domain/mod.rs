@@ -1,5 +1,6 @@
 //! Data and rules that need no socket, no SQL and no clock: what a key is and what it may do.
 
+pub mod advice;
 pub mod alert;
 pub mod alphabet;
 pub mod audit;
@@ -12,6 +13,7 @@ pub mod histogram;
 pub mod id;
 pub mod key;
 pub mod metadata;
+pub mod migration;
 pub mod models;
 pub mod network;
 pub mod offset;

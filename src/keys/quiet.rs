@@ -56,7 +56,7 @@ impl Keys {
     }
 
     /// Returns the next key of the line that works.
-    fn live_successor(&self, key: &Key, now: Timestamp) -> Option<Arc<Entry>> {
+    pub fn live_successor(&self, key: &Key, now: Timestamp) -> Option<Arc<Entry>> {
         let next = |key: &Key| self.keyring.get(key.rotated_to?);
         std::iter::successors(next(key), |entry| next(&entry.key))
             .find(|entry| entry.key.status(now) == Status::Active)

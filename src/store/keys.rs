@@ -152,6 +152,17 @@ pub fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<(K
         .collect()
 }
 
+/// Returns the key that another one took over from or handed over to, as its own record tells; the other may be
+/// deleted by now.
+pub fn beside(connection: &Connection, id: KeyId) -> rusqlite::Result<Option<(Key, Option<LastUse>)>> {
+    connection
+        .prepare_cached(
+            "SELECT * FROM keys WHERE rotated_from = ?1 OR rotated_to = ?1 ORDER BY rotated_from = ?1 DESC",
+        )?
+        .query_row([id], |row| Ok((key(row)?, last_use(row)?)))
+        .optional()
+}
+
 /// Returns the keys that are to be revoked once they are quiet.
 pub fn to_revoke(connection: &Connection) -> rusqlite::Result<Vec<(Key, Option<LastUse>)>> {
     connection

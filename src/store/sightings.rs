@@ -17,8 +17,6 @@ const MOST: usize = 500;
 /// What was seen of one client at one endpoint, all days together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sighted {
-    /// Whether the key had a successor by then.
-    pub superseded: bool,
     /// The client's address; none where it could not be read, or beyond the bound.
     pub client: Option<IpAddr>,
     /// What the client calls itself.
@@ -68,12 +66,12 @@ pub fn of(
 ) -> rusqlite::Result<Vec<Sighted>> {
     connection
         .prepare_cached(
-            "SELECT superseded, client, user_agent, endpoint,
+            "SELECT client, user_agent, endpoint,
                     sum(requests) AS requests, sum(errors) AS errors, sum(admitted) AS admitted,
                     group_concat(scopes, ' ') AS scopes, min(first_at) AS first_at, max(last_at) AS last_at
              FROM sightings
              WHERE key_id = :key AND day >= :day AND (:superseded IS NULL OR superseded = :superseded)
-             GROUP BY superseded, client, user_agent, endpoint
+             GROUP BY client, user_agent, endpoint
              ORDER BY last_at DESC, requests DESC, client, user_agent, endpoint",
         )?
         .query_map(named_params! {":key": key, ":day": since_day, ":superseded": superseded}, sighted)?
@@ -173,7 +171,6 @@ fn sighted(row: &Row<'_>) -> rusqlite::Result<Sighted> {
     let client: String = row.get("client")?;
     let client = (!client.is_empty()).then(|| column::text(row, "client")).transpose()?;
     Ok(Sighted {
-        superseded: row.get("superseded")?,
         client,
         user_agent: row.get("user_agent")?,
         endpoint: row.get("endpoint")?,
@@ -251,7 +248,6 @@ mod tests {
 
         let rows = of(&database, key('1'), Some(false), 0).unwrap();
         let expected = Sighted {
-            superseded: false,
             client: "203.0.113.9".parse().ok(),
             user_agent: "curl".to_owned(),
             endpoint: "/v1/models".to_owned(),
@@ -265,7 +261,8 @@ mod tests {
         assert_eq!(rows[1], expected);
         assert_eq!((rows.len(), rows[0].client, rows[0].user_agent.as_str()), (2, None, ""));
         assert_eq!(of(&database, key('1'), Some(true), 0).unwrap().len(), 1);
-        assert_eq!(of(&database, key('1'), None, 0).unwrap().len(), 3);
+        let all = of(&database, key('1'), None, 0).unwrap();
+        assert_eq!((all.len(), all[1].requests), (2, 12));
         assert_eq!(of(&database, key('1'), Some(false), 2).unwrap()[1].requests, 3);
         assert_eq!(of(&database, key('2'), None, 0).unwrap().len(), 1);
     }
@@ -290,7 +287,7 @@ mod tests {
         assert_eq!((others.user_agent.as_str(), others.requests), ("", 21));
         let known = rows.iter().find(|row| row.user_agent == "agent 4").unwrap();
         assert_eq!((known.requests, known.scopes.names()), (6, vec!["models:read", "files:read"]));
-        assert!(rows.iter().any(|row| row.superseded && row.user_agent == "new"));
+        assert!(rows.iter().any(|row| row.user_agent == "new"));
         add(&database, &sighting("203.0.113.9", "next day"), &seen(DAY, Scope::ModelsRead)).unwrap();
         assert!(of(&database, key('1'), None, 1).unwrap()[0].client.is_some());
     }

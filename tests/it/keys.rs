@@ -1,9 +1,12 @@
 //! The admin API for keys: make, list, read, change, delete, revoke, rotate, and the log of it all.
 
+mod advice;
 mod audit;
+mod migration;
 mod quiet;
 mod repeated;
 mod rotation;
+mod seed;
 
 use mcpd::domain::time::Timestamp;
 use rusqlite::Connection;
