@@ -5,7 +5,10 @@
 //! its time.
 
 mod clearing;
+mod log_watch;
 mod pruning;
+#[cfg(test)]
+mod testing;
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -32,6 +35,8 @@ use crate::store::usage::Step;
 use crate::store::windows::SavedWindow;
 use crate::store::{self, Store, StoreError};
 use clearing::Clearing;
+pub use log_watch::LogLimits;
+use log_watch::{LogWatch, SPARING};
 use pruning::Pruning;
 
 /// How often windows are kept, and how often the writer looks whether they changed: `kill -9` forgives no
@@ -68,6 +73,8 @@ pub struct Rooms {
     pub flush: Duration,
     /// How long usage is kept.
     pub retention: Retention,
+    /// How long the write-ahead log may get.
+    pub log_limits: LogLimits,
 }
 
 #[derive(Debug)]
@@ -152,6 +159,7 @@ struct Writer {
     last_windows: Instant,
     pruning: Pruning,
     clearing: Clearing,
+    log_watch: LogWatch,
     /// Whether the last attempt failed.
     failing: bool,
 }
@@ -171,6 +179,7 @@ impl Writer {
             last_windows: Instant::now(),
             pruning: Pruning::new(),
             clearing: Clearing::new(),
+            log_watch: LogWatch::new(),
             failing: false,
         }
     }
@@ -184,6 +193,9 @@ impl Writer {
             }
             if catch_unwind(AssertUnwindSafe(|| self.clearing.step(&self.rooms.files))).is_err() {
                 tracing::error!("a fault in mcpd keeps what an upload left");
+            }
+            if self.log_watch.look(&self.rooms) {
+                next = Instant::now();
             }
             let look = if self.pruning.under_way || self.clearing.under_way { pruning::BREATH } else { LOOK };
             let patience = next.saturating_duration_since(Instant::now()).min(look);
@@ -210,10 +222,19 @@ impl Writer {
                 return written;
             }
             if flush {
-                let pause = if self.failing { self.rooms.flush.max(AGAIN) } else { self.rooms.flush };
-                next = Instant::now() + pause;
+                next = Instant::now() + self.pause();
             }
         }
+    }
+
+    /// Returns how long to wait before usage is written again.
+    fn pause(&self) -> Duration {
+        let at_least = match () {
+            () if self.log_watch.is_sparing() => SPARING,
+            () if self.failing => AGAIN,
+            () => Duration::ZERO,
+        };
+        self.rooms.flush.max(at_least)
     }
 
     fn gather(&mut self, jobs: Vec<Job>, flush: bool, stop: bool) -> Work {
