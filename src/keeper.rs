@@ -5,9 +5,12 @@
 //! its time.
 
 mod clearing;
+mod log_watch;
 mod pruning;
 mod quiet;
 mod telling;
+#[cfg(test)]
+mod testing;
 mod watching;
 
 use std::collections::HashMap;
@@ -37,6 +40,8 @@ use crate::store::usage::Step;
 use crate::store::windows::SavedWindow;
 use crate::store::{self, Store, StoreError};
 use clearing::Clearing;
+pub use log_watch::LogLimits;
+use log_watch::{LogWatch, SPARING};
 use pruning::Pruning;
 use quiet::Quiet;
 use telling::Telling;
@@ -79,6 +84,8 @@ pub struct Rooms {
     pub flush: Duration,
     /// How long usage is kept.
     pub retention: Retention,
+    /// How long the write-ahead log may get.
+    pub log_limits: LogLimits,
 }
 
 #[derive(Debug)]
@@ -167,6 +174,7 @@ struct Writer {
     clearing: Clearing,
     quiet: Quiet,
     telling: Telling,
+    log_watch: LogWatch,
     /// Whether the last attempt failed.
     failing: bool,
 }
@@ -189,6 +197,7 @@ impl Writer {
             clearing: Clearing::new(),
             quiet: Quiet::default(),
             telling: Telling::default(),
+            log_watch: LogWatch::new(),
             failing: false,
         }
     }
@@ -202,6 +211,9 @@ impl Writer {
             }
             if catch_unwind(AssertUnwindSafe(|| self.clearing.step(&self.rooms.files))).is_err() {
                 tracing::error!("a fault in mcpd keeps what an upload left");
+            }
+            if self.log_watch.look(&self.rooms) {
+                next = Instant::now();
             }
             let look = if self.pruning.under_way || self.clearing.under_way { pruning::BREATH } else { LOOK };
             let patience = next.saturating_duration_since(Instant::now()).min(look);
@@ -233,10 +245,19 @@ impl Writer {
                 tracing::error!("a fault in mcpd keeps keys that are quiet");
             }
             if flush {
-                let pause = if self.failing { self.rooms.flush.max(AGAIN) } else { self.rooms.flush };
-                next = Instant::now() + pause;
+                next = Instant::now() + self.pause();
             }
         }
+    }
+
+    /// Returns how long to wait before usage is written again.
+    fn pause(&self) -> Duration {
+        let at_least = match () {
+            () if self.log_watch.is_sparing() => SPARING,
+            () if self.failing => AGAIN,
+            () => Duration::ZERO,
+        };
+        self.rooms.flush.max(at_least)
     }
 
     fn gather(&mut self, jobs: Vec<Job>, flush: bool, stop: bool) -> Work {

@@ -11,6 +11,7 @@ use super::Call;
 use crate::domain::advice::{Advice, Change, Given, History, Suggestion, advise};
 use crate::domain::id::KeyId;
 use crate::domain::key::{Key, Settings};
+use crate::domain::offset::Offset;
 use crate::domain::time::Timestamp;
 use crate::http::ApiError;
 use crate::keys::KeysError;
@@ -186,8 +187,8 @@ fn note_models(
     let step = Step::Day;
     let (to, groups) =
         (now.floor(step.length()).after(step.length()), [Group::Endpoint, Group::Status, Group::Model]);
-    let query = Query { key: Some(id), from, to, step, groups: groups.into() };
-    for sum in store::usage::sum(db, &query)? {
+    let query = Query { key: Some(id), from, to, step, offset: Offset::UTC, groups: groups.into() };
+    for sum in store::usage::sum(db, &query)?.rows {
         history.note_models(&sum.endpoint, sum.status, &sum.model, sum.figures.requests);
     }
     Ok(())

@@ -77,47 +77,16 @@ fn prune(rooms: &Rooms, transaction: &Transaction<'_>) -> Result<usize, StoreErr
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-    use std::num::NonZeroU32;
-    use std::sync::Arc;
-    use std::sync::mpsc::channel;
-
     use super::*;
-    use crate::alerts::{Alerts, Watch};
-    use crate::clock::Clock;
-    use crate::domain::offset::Offset;
-    use crate::domain::plan::Plans;
-    use crate::domain::time::Timestamp;
     use crate::domain::usage::{Bucket, Figures};
-    use crate::files::{Files, Limits};
-    use crate::keeper::Retention;
-    use crate::keys::Keys;
-    use crate::meter::Meter;
-    use crate::store::Store;
-    use crate::store::usage::{Query, Step};
-
-    const HOUR: Duration = Duration::from_secs(3_600);
-
-    fn rooms(folder: &std::path::Path) -> Rooms {
-        let (clock, _) = Clock::manual();
-        let store = Arc::new(Store::open(&folder.join("mcpd.db")).unwrap());
-        let plans = BTreeMap::from([("standard".to_owned(), NonZeroU32::new(60))]);
-        let plans = Plans::new(plans, "standard".to_owned()).unwrap();
-        let keys = Arc::new(Keys::load(Arc::clone(&store), plans, clock.clone()).unwrap());
-        let retention = Retention([(Step::Minute, Some(HOUR)), (Step::Hour, None), (Step::Day, None)]);
-        let (meter, changed) = (Arc::new(Meter::new()), channel().1);
-        let files =
-            Files::open(Arc::clone(&store), clock.clone(), Limits { max_bytes: 0, total_bytes: 0 }).unwrap();
-        let alerts = Arc::new(Alerts::load(Arc::clone(&store), clock.clone()).unwrap());
-        let watch = Watch::new(alerts, Arc::clone(&store), keys.keyring(), clock.now()).unwrap();
-        let (trail, flush) = (Arc::default(), Duration::from_millis(200));
-        Rooms { store, meter, changed, keys, trail, files, watch, clock, flush, retention }
-    }
+    use crate::keeper::testing;
+    use crate::store::usage::Tier;
 
     /// Counts a request in each of so many minutes, the last of them two hours ago.
     fn fill(rooms: &Rooms, minutes: i64) {
         let last = rooms.clock.now().wall.as_seconds() / 60 - 120;
-        let figures = Figures { requests: 1, ..Figures::default() };
+        let mut figures = Figures { requests: 1, ..Figures::default() };
+        figures.latencies.record(Duration::ZERO);
         let filled = rooms.store.write(|transaction| {
             for minute in last - minutes..last {
                 let bucket = Bucket { minute, key: None, endpoint: "/v1/key", status: 401, model: None };
@@ -128,31 +97,33 @@ mod tests {
         filled.unwrap();
     }
 
-    fn count(rooms: &Rooms, step: Step) -> u64 {
-        let (from, to) = (Timestamp::from_seconds(0), rooms.clock.now().wall);
-        let query = Query { key: None, from, to, step, offset: Offset::UTC, groups: Vec::new() };
-        let sums = rooms.store.read(|connection| store::usage::sum(connection, &query)).unwrap();
-        sums.rows.iter().map(|sum| sum.figures.requests).sum()
+    fn count(rooms: &Rooms, tier: Tier) -> u64 {
+        let sql = "SELECT coalesce(sum(requests), 0) FROM usage WHERE step = ?1 AND owner = 0";
+        let count = rooms.store.read(|db| db.query_row(sql, [tier.seconds()], |row| row.get::<_, i64>(0)));
+        count.unwrap().cast_unsigned()
     }
 
     #[test]
     fn much_that_is_past_its_time_goes_slice_by_slice() {
-        let folder = std::env::temp_dir().join(format!("mcpd-pruning-{}", std::process::id()));
-        let rooms = rooms(&folder);
-        let all = 2 * SLICE as u64 + 1_000;
+        let folder = testing::folder("pruning");
+        let rooms = testing::rooms(&folder);
+        // A row for nobody and one for everybody each.
+        let (all, slice) = (SLICE as u64 + 500, SLICE as u64 / 2);
         fill(&rooms, all.cast_signed());
         let mut pruning = Pruning::new();
-        for left in [SLICE as u64 + 1_000, 1_000] {
+        for left in [slice + 500, 500] {
             pruning.step(&rooms);
-            assert_eq!((count(&rooms, Step::Minute), pruning.under_way), (left, true));
+            assert_eq!((count(&rooms, Tier::Minute), pruning.under_way), (left, true));
         }
         pruning.step(&rooms);
-        assert_eq!((count(&rooms, Step::Minute), pruning.under_way), (0, false));
-        assert_eq!(count(&rooms, Step::Day), all);
+        assert_eq!((count(&rooms, Tier::Minute), pruning.under_way), (0, false));
+        assert_eq!((count(&rooms, Tier::Quarter), count(&rooms, Tier::Day)), (all, all));
+        let verification = rooms.store.read(store::usage::verify).unwrap();
+        assert!(verification.first_difference.is_none(), "{verification:?}");
         // The next time is not yet.
         fill(&rooms, 1);
         pruning.step(&rooms);
-        assert_eq!((count(&rooms, Step::Minute), pruning.under_way), (1, false));
+        assert_eq!((count(&rooms, Tier::Minute), pruning.under_way), (1, false));
         drop(rooms);
         std::fs::remove_dir_all(folder).unwrap();
     }

@@ -33,7 +33,7 @@ use crate::gate::Gate;
 use crate::gate::trail::Trail;
 use crate::http::public::{self, PublicRoute, Signing};
 use crate::http::request_id::RequestIds;
-use crate::keeper::{self, Keeper, Retention};
+use crate::keeper::{self, Keeper, LogLimits, Retention};
 use crate::keys::Keys;
 use crate::meter::Meter;
 use crate::store::Store;
@@ -123,6 +123,7 @@ impl Server {
                 (Step::Hour, config.usage.keep_hours),
                 (Step::Day, config.usage.keep_days),
             ]),
+            log_limits: LogLimits::default(),
         })
         .map_err(StartError::Thread)?;
         let failed_auth = config.limits.failed_auth_per_minute.get();

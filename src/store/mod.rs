@@ -70,6 +70,11 @@ fn rows(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
+/// Returns how long a file is, in bytes; 0 where there is none.
+fn length(path: &Path) -> u64 {
+    path.metadata().map_or(0, |file| file.len())
+}
+
 /// The writer while it does not wait for the disk; it does again however this ends.
 struct Unhurried(r2d2::PooledConnection<SqliteConnectionManager>);
 
@@ -168,12 +173,22 @@ impl Store {
 
     /// Returns the database's size on the disk in bytes, what is still in the write-ahead log included.
     pub fn bytes(&self) -> u64 {
-        let wal = open::beside(&self.path, "-wal");
-        [self.path.as_path(), &wal]
-            .iter()
-            .filter_map(|path| path.metadata().ok())
-            .map(|file| file.len())
-            .sum()
+        length(&self.path) + self.log_bytes()
+    }
+
+    /// Returns the size of the write-ahead log on the disk in bytes.
+    pub fn log_bytes(&self) -> u64 {
+        length(&open::beside(&self.path, "-wal"))
+    }
+
+    /// Brings the write-ahead log into the database as far as nobody reads what was before. If somebody does, returns
+    /// how long it is in bytes, else 0.
+    pub fn held_log(&self) -> Result<u64, StoreError> {
+        let writer = self.writer.get()?;
+        let page: u32 = writer.pragma_query_value(None, "page_size", |row| row.get(0))?;
+        let (pages, done): (i64, i64) =
+            writer.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(1)?, row.get(2)?)))?;
+        Ok(if pages > done { pages.unsigned_abs() * u64::from(page) } else { 0 })
     }
 
     /// Returns where the database is.

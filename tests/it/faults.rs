@@ -22,7 +22,7 @@ use mcpd::gate::Demand;
 use mcpd::gate::allowance::Allowance;
 use mcpd::http::public::{Access, Handler, PublicRoute};
 use mcpd::http::routes::Route;
-use mcpd::keeper::{self, Keeper, Retention};
+use mcpd::keeper::{self, Keeper, LogLimits, Retention};
 use mcpd::keys::Keys;
 use mcpd::meter::{Meter, Record, Who};
 use mcpd::store::Store;
@@ -151,6 +151,7 @@ fn a_fault_of_the_background_writer_costs_one_batch_and_none_after_it() {
         clock,
         flush: Duration::from_millis(10),
         retention: Retention([Step::Minute, Step::Hour, Step::Day].map(|step| (step, None))),
+        log_limits: LogLimits::default(),
     })
     .unwrap();
     let flush = || actix_web::rt::System::new().block_on(keeper.flush());
@@ -172,8 +173,8 @@ fn a_fault_of_the_background_writer_costs_one_batch_and_none_after_it() {
     let (seen, findings) = (Seen::once(Timestamp::from_seconds(0)), Findings::default());
     meter.count(Record { bucket, figures, code: None, activity: None, findings, who, seen });
     assert!(flush(), "it goes on writing");
-    // By minute, hour and day.
-    assert_eq!(written("usage"), 3);
+    // By minute, quarter of an hour and day, for nobody and for everybody.
+    assert_eq!(written("usage"), 6);
     hand.reboot();
     change.send(allowance).unwrap();
     eventually("windows are written too", || written("windows") == 1);

@@ -1,5 +1,10 @@
 //! Usage: every answered request counts once, however it ends and however it is looked at.
 
+mod large;
+mod time_zones;
+mod upgrade;
+mod verify;
+
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::TcpStream;

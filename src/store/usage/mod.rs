@@ -10,6 +10,8 @@ mod prune;
 mod query;
 mod rows;
 mod since;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 use std::time::Duration;

@@ -86,8 +86,17 @@ fn a_database_from_before_contexts_is_brought_up_to_date_with_its_keys() {
         .unwrap()
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
-    assert_eq!(version, 2);
+    assert!(version >= 2);
 }
+
+/// Usage as the first schema has it.
+const OLD_USAGE: &str = "INSERT INTO main.usage
+     SELECT iif(step = 900, 3600, step), start - start % iif(step = 900, 3600, step), key_id, endpoint, status, model,
+         requests, latency_sum, latency_max, latencies, bytes_in, bytes_out, prompt_tokens, completion_tokens, estimated
+     FROM later.usage
+     JOIN later.usage_owners AS owners ON owners.number = owner
+     JOIN later.usage_series AS series ON series.number = usage.series
+     WHERE owner > 0";
 
 /// Puts a database of the first schema, with the same rows, in place of a stopped server's.
 fn make_schema_one(server: &TestServer) {
@@ -103,9 +112,13 @@ fn make_schema_one(server: &TestServer) {
         .map(Result::unwrap)
         .collect();
     assert!(tables.iter().any(|table| table == "keys"), "{tables:?}");
-    for table in tables {
-        database.execute_batch(&format!("INSERT INTO main.{table} SELECT * FROM later.{table}")).unwrap();
+    // What these are kept in has changed since.
+    for table in tables.iter().filter(|table| !["usage", "idempotency"].contains(&table.as_str())) {
+        let columns = columns_of(&database, table);
+        let copy = format!("INSERT INTO main.{table} ({columns}) SELECT {columns} FROM later.{table}");
+        database.execute_batch(&copy).unwrap();
     }
+    database.execute_batch(OLD_USAGE).unwrap();
     database.execute_batch("DETACH later").unwrap();
     database.pragma_update(None, "application_id", u32::from_be_bytes(*b"mcpd")).unwrap();
     database.pragma_update(None, "user_version", 1).unwrap();
@@ -114,6 +127,18 @@ fn make_schema_one(server: &TestServer) {
         let _ = fs::remove_file(server.path(companion));
     }
     fs::rename(new, old).unwrap();
+}
+
+/// The columns that a table of the first schema has, with commas between them.
+fn columns_of(database: &Connection, table: &str) -> String {
+    let names: Vec<String> = database
+        .prepare("SELECT name FROM pragma_table_info(?1, 'main')")
+        .unwrap()
+        .query_map([table], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    names.join(", ")
 }
 
 /// Ways to write a key in JSON.

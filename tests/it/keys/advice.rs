@@ -37,7 +37,7 @@ fn use_models(mut server: TestServer, made: &Value, models: &[(&str, u64)]) -> T
             model: (!model.is_empty()).then(|| (*model).into()),
         };
         let figures = Figures { requests: *requests, ..Figures::default() };
-        store.write(|db| usage::add(db, &bucket, &figures).map_err(StoreError::from)).unwrap();
+        store.write(|db| usage::add(db, [(&bucket, &figures)]).map_err(StoreError::from)).unwrap();
     }
     drop(store);
     server.restart()

@@ -1,0 +1,243 @@
+//! Watches the write-ahead log. While somebody reads the database in one long transaction, it cannot be brought to an
+//! end and grows with every write; then less is written.
+
+use std::time::{Duration, Instant};
+
+use super::Rooms;
+
+/// How long the write-ahead log may get, in bytes, before something is done about it.
+#[derive(Clone, Copy, Debug)]
+pub struct LogLimits {
+    /// Beyond it somebody is told.
+    pub warn: u64,
+    /// Beyond it usage is written seldom.
+    pub spare: u64,
+}
+
+/// How often usage is written while the log is to be spared.
+pub(super) const SPARING: Duration = Duration::from_secs(60);
+/// How often the log is looked at.
+const PAUSE: Duration = Duration::from_millis(500);
+const MIB: u64 = 1024 * 1024;
+
+impl Default for LogLimits {
+    fn default() -> Self {
+        Self { warn: 64 * MIB, spare: 256 * MIB }
+    }
+}
+
+/// How the log is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum State {
+    Short,
+    Long,
+    TooLong,
+}
+
+/// When to look at the log, and how it was.
+#[derive(Debug)]
+pub(super) struct LogWatch {
+    next: Instant,
+    state: State,
+}
+
+impl LogWatch {
+    /// Returns a watch that looks at once.
+    pub(super) fn new() -> Self {
+        Self { next: Instant::now(), state: State::Short }
+    }
+
+    /// Tells whether the log is to be spared.
+    pub(super) fn is_sparing(&self) -> bool {
+        self.state == State::TooLong
+    }
+
+    /// Looks at the log, if it is time to; tells whether it need not be spared any more.
+    pub(super) fn look(&mut self, rooms: &Rooms) -> bool {
+        let now = Instant::now();
+        if now < self.next {
+            return false;
+        }
+        self.next = now + PAUSE;
+        // What keeps the database from being read is told of by whoever writes.
+        let Ok(bytes) = held(rooms) else { return false };
+        let state = match bytes {
+            _ if bytes > rooms.log_limits.spare => State::TooLong,
+            _ if bytes > rooms.log_limits.warn => State::Long,
+            _ => State::Short,
+        };
+        let before = std::mem::replace(&mut self.state, state);
+        tell(before, state, bytes);
+        before == State::TooLong && state != before
+    }
+}
+
+/// Returns how many bytes of the log somebody holds.
+fn held(rooms: &Rooms) -> Result<u64, crate::store::StoreError> {
+    if rooms.store.log_bytes() <= rooms.log_limits.warn { Ok(0) } else { rooms.store.held_log() }
+}
+
+fn tell(before: State, now: State, bytes: u64) {
+    let mebibytes = bytes as f64 / MIB as f64;
+    if before == State::Short && now != before {
+        tracing::warn!(
+            "the write-ahead log of the database is {mebibytes:.1} MiB long and grows: another program reads the \
+             database in one long transaction, such as an open sqlite3 shell or a copy that hangs. End it, and the log \
+             gets short again"
+        );
+    }
+    if before != State::TooLong && now == State::TooLong {
+        tracing::warn!(
+            "the write-ahead log is {mebibytes:.1} MiB long: usage is written every {SPARING:?} until the other \
+             program ends its transaction"
+        );
+    }
+    if before != State::Short && now == State::Short {
+        tracing::info!("nothing holds the write-ahead log any more");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, Mutex};
+
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::domain::report_only::Findings;
+    use crate::domain::sighting::Seen;
+    use crate::domain::time::Timestamp;
+    use crate::domain::usage::{Bucket, Figures};
+    use crate::keeper::{Keeper, testing};
+    use crate::meter::Who;
+    use crate::meter::{Meter, Record};
+    use crate::store::Store;
+
+    const LIMITS: LogLimits = LogLimits { warn: 200 * 1024, spare: 600 * 1024 };
+
+    fn read_on(path: &std::path::Path) -> Connection {
+        let other_program = Connection::open(path).unwrap();
+        other_program.execute_batch("BEGIN; SELECT count(*) FROM keys").unwrap();
+        other_program
+    }
+
+    /// Makes the log longer by so many bytes and a little more.
+    fn write(store: &Store, bytes: u64) {
+        let before = store.log_bytes();
+        while store.log_bytes() < before + bytes {
+            let written = store.write_part(|transaction| {
+                transaction.execute_batch("INSERT INTO secrets VALUES (hex(randomblob(16)), zeroblob(50000))")
+            });
+            written.unwrap();
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn who_holds_the_log_is_told_of_once_and_nobody_else() {
+        let folder = testing::folder("log-told");
+        let rooms = Rooms { log_limits: LIMITS, ..testing::rooms(&folder) };
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+        let said = || std::mem::take(&mut *log.0.lock().unwrap());
+        let said = || String::from_utf8(said()).unwrap();
+        tracing::subscriber::with_default(subscriber, || {
+            let mut watch = LogWatch::new();
+            let mut look = || {
+                watch.next = Instant::now();
+                let over = watch.look(&rooms);
+                (watch.state, over)
+            };
+            // A long log that nobody holds is no cause for anything.
+            write(&rooms.store, 2 * LIMITS.spare);
+            assert_eq!((look(), said()), ((State::Short, false), String::new()));
+            let reader = read_on(rooms.store.path());
+            write(&rooms.store, LIMITS.warn);
+            assert_ne!(look().0, State::Short);
+            assert_eq!(said().matches("another program reads the database").count(), 1);
+            write(&rooms.store, LIMITS.spare);
+            assert_eq!(look(), (State::TooLong, false));
+            look();
+            let text = said();
+            assert_eq!(text.matches("another program reads the database").count(), 0, "{text}");
+            drop(reader);
+            assert_eq!(look(), (State::Short, true));
+            assert!(said().contains("nothing holds the write-ahead log"));
+        });
+        drop(rooms);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    /// Counts a request of another minute with each call.
+    fn count(meter: &Meter, minute: i64) {
+        let bucket = Bucket { minute, key: None, endpoint: "/v1/key", status: 401, model: None };
+        let figures = Figures { requests: 1, ..Figures::default() };
+        let who = Who { key: None, superseded: false, client: None, user_agent: b"", endpoint: "/v1/key" };
+        let (seen, findings) = (Seen::once(Timestamp::from_seconds(minute * 60)), Findings::default());
+        meter.count(Record { bucket, figures, code: None, activity: None, findings, who, seen });
+    }
+
+    #[test]
+    fn a_log_that_is_held_stops_growing_and_is_written_anew_once_it_is_let_go() {
+        let folder = testing::folder("log-held");
+        let rooms = testing::rooms(&folder);
+        let rooms = Rooms { log_limits: LIMITS, flush: Duration::from_millis(2), ..rooms };
+        let (store, meter, done) =
+            (Arc::clone(&rooms.store), Arc::clone(&rooms.meter), AtomicBool::new(false));
+        let rows = || -> i64 {
+            store.read(|db| db.query_row("SELECT count(*) FROM usage", [], |row| row.get(0))).unwrap()
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for minute in 0.. {
+                    if done.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    count(&meter, minute);
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            });
+            let reader = read_on(store.path());
+            let (keeper, thread) = Keeper::start(rooms).unwrap();
+            let start = Instant::now();
+            let growth = || {
+                let before = (store.log_bytes(), rows());
+                std::thread::sleep(Duration::from_millis(700));
+                (store.log_bytes() - before.0, rows() - before.1)
+            };
+            while store.log_bytes() < LIMITS.spare || growth() != (0, 0) {
+                assert!(start.elapsed() < Duration::from_secs(20), "{} bytes", store.log_bytes());
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            let held = store.held_log().unwrap();
+            assert!(held > LIMITS.spare, "{held}");
+            drop(reader);
+            // It is written again from its beginning: much is, and the file stays as it is.
+            while growth().1 < 100 {
+                assert!(start.elapsed() < Duration::from_secs(40), "nothing is written");
+            }
+            let (bytes, written) = growth();
+            assert!(bytes == 0 && written > 0, "{bytes} {written}");
+            done.store(true, Ordering::Relaxed);
+            keeper.stop();
+            assert!(thread.join().unwrap());
+        });
+        drop(store);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}
