@@ -2,6 +2,7 @@
 
 mod advice;
 mod audit;
+mod cutover;
 mod migration;
 mod quiet;
 mod repeated;

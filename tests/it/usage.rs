@@ -10,6 +10,7 @@ use std::io::Write as _;
 use std::net::TcpStream;
 use std::time::Duration;
 
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::harness::upstream::{begin_stream, send_event, wait_for_close, write_json};
@@ -180,6 +181,25 @@ fn every_answered_request_counts_exactly_once_in_every_grouping() {
 
     totals_agree(&server, all);
     metrics_agree(&server, all);
+    watchers_agree(&server, &expected);
+}
+
+/// Checks that who was seen with each key, and how each was used, count the same, and that all of it adds up.
+fn watchers_agree(server: &TestServer, by_key: &BTreeMap<String, u64>) {
+    let verified = server.admin(Request::get("/admin/v1/usage/verify")).expect(200).json();
+    assert_eq!(verified["ok"], true, "{verified}");
+    let database = Connection::open(server.path("mcpd.db")).unwrap();
+    for table in ["sightings", "profiles"] {
+        let counted: BTreeMap<String, u64> = database
+            .prepare(&format!("SELECT key_id, sum(requests) FROM {table} GROUP BY key_id"))
+            .unwrap()
+            .query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        let named = by_key.iter().filter(|(key, _)| *key != "null");
+        assert_eq!(counted, named.map(|(key, count)| (key.clone(), *count)).collect(), "{table}");
+    }
 }
 
 /// Checks that the totals and the sums over rows are the same, whatever they are grouped by.
