@@ -1,4 +1,5 @@
-//! Everything at once: streams, keys that come and go, lists and figures. No key is held up by the database.
+//! Everything at once: streams, keys that come and go, lists, figures, alerts and backups. No key is held up by the
+//! database.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -79,12 +80,31 @@ fn streams_lists_and_a_churn_of_keys_do_not_hold_one_another_up() {
         while running.load(Ordering::Relaxed) {
             for path in [
                 "/admin/v1/usage?step=minute&group_by=key,endpoint,status,model",
+                "/admin/v1/usage?step=day&tz=%2B05:30",
+                "/admin/v1/usage/verify",
+                "/admin/v1/alerts",
                 "/admin/v1/keys?limit=1000&search=goes",
                 "/admin/v1/audit?limit=1000",
                 "/metrics",
             ] {
                 ask(path, Request::get(path), 200);
             }
+        }
+    };
+    let back_up = || {
+        let mut made = 0;
+        while running.load(Ordering::Relaxed) {
+            let copy = binary.admin(Request::new("POST", "/admin/v1/backup"));
+            note((copy.status != 200).then(|| format!("backup: {}", copy.status)));
+            made += usize::from(copy.body.starts_with(b"SQLite format 3"));
+        }
+        made
+    };
+    // One alert each: their rules are looked at, and what comes of them is written, all the while.
+    let guess = || {
+        while running.load(Ordering::Relaxed) {
+            let answer = binary.call("nonsense", Request::get("/v1/key"));
+            note((!matches!(answer.status, 401 | 429)).then(|| format!("guess: {}", answer.status)));
         }
     };
     let measure = || {
@@ -114,13 +134,19 @@ fn streams_lists_and_a_churn_of_keys_do_not_hold_one_another_up() {
         let churning = [scope.spawn(churn), scope.spawn(churn)];
         scope.spawn(list);
         scope.spawn(lock);
+        scope.spawn(guess);
+        let backing_up = scope.spawn(back_up);
         let measuring = scope.spawn(measure);
         for stream in streams {
             stream.join().unwrap();
         }
         running.store(false, Ordering::Relaxed);
+        let backups = backing_up.join().unwrap();
+        assert!(backups > 0, "no backup came to its end");
         (churning.map(|thread| thread.join().unwrap()), measuring.join().unwrap())
     });
+    let alerts = binary.admin(Request::get("/admin/v1/alerts?kind=failed_auth")).expect(200).json();
+    assert_eq!(alerts["data"].as_array().unwrap().len(), 1, "one alert, however many guesses: {alerts}");
 
     let faults = faults.into_inner().unwrap();
     assert!(faults.is_empty(), "{} faults, the first of them: {}", faults.len(), faults[0]);
