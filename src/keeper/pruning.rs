@@ -28,12 +28,14 @@ pub(super) struct Pruning {
     next: Instant,
     /// Whether the last slice was not all.
     pub under_way: bool,
+    /// Whether the database's file is longer than what is in it.
+    is_shrinking: bool,
 }
 
 impl Pruning {
     /// Returns a pruning that is due at once.
     pub(super) fn new() -> Self {
-        Self { next: Instant::now(), under_way: false }
+        Self { next: Instant::now(), under_way: false, is_shrinking: false }
     }
 
     /// Forgets one slice, if it is time to.
@@ -43,12 +45,21 @@ impl Pruning {
             return;
         }
         self.next = now + PAUSE;
-        let pruned = rooms.store.write(|transaction| prune(rooms, transaction));
-        self.under_way = matches!(pruned, Ok(SLICE..));
-        if let Err(error) = pruned.and_then(|_| rooms.store.give_back()) {
+        if let Err(error) = self.prune(rooms) {
             self.under_way = false;
             tracing::warn!("the database stays as large as it is for {PAUSE:?} more: {error}");
         }
+    }
+
+    fn prune(&mut self, rooms: &Rooms) -> Result<(), StoreError> {
+        let pruned = rooms.store.write(|transaction| prune(rooms, transaction))?;
+        self.is_shrinking |= pruned > 0;
+        let is_more_free = rooms.store.give_back()?;
+        self.under_way = pruned >= SLICE || is_more_free;
+        if !self.under_way && std::mem::take(&mut self.is_shrinking) {
+            rooms.store.cut()?;
+        }
+        Ok(())
     }
 }
 

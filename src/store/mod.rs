@@ -129,14 +129,22 @@ impl Store {
         })
     }
 
-    /// Gives free pages back to the file system: a few at a time, so that nobody waits for long.
-    pub fn give_back(&self) -> Result<(), StoreError> {
+    /// Gives free pages back to the file system: a few at a time, so that nobody waits for long. Tells whether there
+    /// are more to be given back.
+    pub fn give_back(&self) -> Result<bool, StoreError> {
         self.unhurried(|connection| {
+            let free = |connection: &Connection| -> rusqlite::Result<i64> {
+                connection.pragma_query_value(None, "freelist_count", |row| row.get(0))
+            };
+            let before = free(connection)?;
             // Each step moves one page.
             let mut statement = connection.prepare_cached("PRAGMA incremental_vacuum(2000)")?;
             let mut pages = statement.query([])?;
             while pages.next()?.is_some() {}
-            Ok(())
+            drop(pages);
+            drop(statement);
+            let left = free(connection)?;
+            Ok((1..before).contains(&left))
         })
     }
 

@@ -99,7 +99,8 @@ pub(super) fn of_owner(
         columns!(),
         " FROM usage WHERE step = ?1 AND start = ?2 AND owner = ?3 ORDER BY step, start, owner, series"
     ))?;
-    let mut start = starts.start.max(there.start);
+    // The first that a step may start at.
+    let mut start = tier.start_of(starts.start.max(there.start) + tier.seconds() - 1);
     while start < starts.end.min(there.end) {
         let mut rows = statement.query((tier.seconds(), start, owner))?;
         while let Some(row) = rows.next()? {

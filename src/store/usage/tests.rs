@@ -172,8 +172,8 @@ proptest! {
         delete_before(&connection, Step::Hour, until, usize::MAX).unwrap();
         let reference = total(&connection, &query(Step::Day, "Z", &[]));
         prop_assert_eq!(reference.0.requests, traffic.len() as u64);
-        for offset in OFFSETS {
-            let all = query(Step::Day, offset, &[Group::Key]);
+        for (offset, groups) in OFFSETS.into_iter().flat_map(|offset| [(offset, &[][..]), (offset, &[Group::Key])]) {
+            let all = query(Step::Day, offset, groups);
             prop_assert_eq!(&total(&connection, &all), &reference, "{}", offset);
             let middle = Timestamp::from_seconds(MIDNIGHT + cut * 3_600);
             let middle = all.offset.floor(middle, Step::Day.length());

@@ -18,7 +18,7 @@ fn insert(transaction: &Transaction<'_>, step: i64, start: i64, key: &str, reque
     let sum = i64::from(requests) * 1_000;
     transaction
         .execute(
-            "INSERT INTO usage VALUES (?1, ?2, ?3, '/v1/key', ?4, '', ?5, ?6, 1000, ?7, 1, 2, 3, 4, 5)",
+            "INSERT INTO usage VALUES (?1, ?2, ?3, '/v1/key', ?4, '', ?5, ?6, 1000, ?7, ?5, 2 * ?5, 3 * ?5, 4 * ?5, ?5)",
             params![
                 step,
                 start,
