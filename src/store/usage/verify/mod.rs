@@ -23,7 +23,7 @@ pub struct Verification {
 }
 
 /// One thing that must be so.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Check {
     /// What must be so.
     pub what: &'static str,
