@@ -82,8 +82,8 @@ fn advice_is_what_a_key_really_used_and_would_have_let_it_through() {
     assert_eq!(patch["scopes"], json!(["chats:create", "models:read"]), "{advice}");
     assert_eq!(patch["allowed_ips"], json!(["192.0.2.1/32", "192.0.2.2/32"]), "{advice}");
 
-    let path = format!("/admin/v1/keys/{}", made["id"].as_str().unwrap());
-    server.admin(Request::new("PATCH", &path).json(patch)).expect(200);
+    let own = format!("/admin/v1/keys/{}", made["id"].as_str().unwrap());
+    server.admin(Request::new("PATCH", &own).json(patch)).expect(200);
     server.pass(61);
     server.call(&key, from("192.0.2.1", "app/1", chat())).expect(200);
     server.call(&key, from("192.0.2.2", "app/1", Request::get("/v1/models"))).expect(200);

@@ -134,11 +134,15 @@ impl Writer<'_> {
                 for minute in (0..15).map(|number| quarter + number * MINUTE).filter(|minute| *minute < now) {
                     let some = self.traffic(minute, self.shape.active[1]);
                     self.write(MINUTE, minute, &some);
-                    some.iter().for_each(|(place, figures)| rows.entry(*place).or_default().merge(figures));
+                    for (place, figures) in &some {
+                        rows.entry(*place).or_default().merge(figures);
+                    }
                 }
             }
             self.write(QUARTER, quarter, &rows);
-            rows.iter().for_each(|(place, figures)| day.entry(*place).or_default().merge(figures));
+            for (place, figures) in &rows {
+                day.entry(*place).or_default().merge(figures);
+            }
         }
         self.write(DAY, start, &day);
     }
