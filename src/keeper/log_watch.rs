@@ -228,7 +228,7 @@ mod tests {
             let growth = || {
                 let before = (store.log_bytes(), rows());
                 std::thread::sleep(Duration::from_millis(700));
-                (store.log_bytes() - before.0, rows() - before.1)
+                (store.log_bytes().saturating_sub(before.0), rows() - before.1)
             };
             while store.log_bytes() < LIMITS.spare || growth() != (0, 0) {
                 assert!(start.elapsed() < Duration::from_secs(20), "{} bytes", store.log_bytes());
@@ -237,12 +237,10 @@ mod tests {
             let held = store.held_log().unwrap();
             assert!(held > LIMITS.spare, "{held}");
             drop(reader);
-            // It is written again from its beginning: much is, and the file hardly grows.
-            while growth().1 < 100 {
-                assert!(start.elapsed() < Duration::from_secs(40), "nothing is written");
+            // It is written again from its beginning: much is, and the file stays as it is.
+            while !matches!(growth(), (0, 100..)) {
+                assert!(start.elapsed() < Duration::from_secs(40), "{} bytes", store.log_bytes());
             }
-            let (bytes, written) = growth();
-            assert!(bytes < held / 4 && written > 0, "{bytes} {written}");
             drop(counting);
             keeper.stop();
             assert!(thread.join().unwrap());
