@@ -8,6 +8,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use mcpd::domain::histogram::Histogram;
+use mcpd::domain::offset::Offset;
+use mcpd::domain::time::Timestamp;
+use mcpd::store::usage::{Group, Query, Step};
 use rusqlite::{Connection, Statement, params};
 use serde_json::Value;
 
@@ -57,6 +60,12 @@ impl Figures {
 
 /// The rows of a step on the way: by owner and series.
 type Rows = BTreeMap<(i64, i64), Figures>;
+
+fn merge(sums: &mut Rows, rows: &Rows) {
+    for (place, figures) in rows {
+        sums.entry(*place).or_default().merge(figures);
+    }
+}
 
 /// Writes usage as it would have been written.
 struct Writer<'a> {
@@ -134,11 +143,11 @@ impl Writer<'_> {
                 for minute in (0..15).map(|number| quarter + number * MINUTE).filter(|minute| *minute < now) {
                     let some = self.traffic(minute, self.shape.active[1]);
                     self.write(MINUTE, minute, &some);
-                    some.iter().for_each(|(place, figures)| rows.entry(*place).or_default().merge(figures));
+                    merge(&mut rows, &some);
                 }
             }
             self.write(QUARTER, quarter, &rows);
-            rows.iter().for_each(|(place, figures)| day.entry(*place).or_default().merge(figures));
+            merge(&mut day, &rows);
         }
         self.write(DAY, start, &day);
     }
@@ -218,7 +227,7 @@ fn much_usage_is_read_fast_proved_and_given_back() {
 
     let from = now / DAY * DAY - 29 * DAY;
     let month: i64 = by_day.range(from..).map(|(_, requests)| requests).sum();
-    let from = mcpd::domain::time::Timestamp::from_seconds(from).to_string();
+    let from = Timestamp::from_seconds(from).to_string();
     let days = format!("/admin/v1/usage?step=day&from={from}");
     let one = key(7);
     let budget = Duration::from_millis(if large && !cfg!(debug_assertions) { 200 } else { 5_000 });
@@ -245,6 +254,28 @@ fn much_usage_is_read_fast_proved_and_given_back() {
     assert!(requests(&elsewhere).abs_diff(month) < month.unsigned_abs() / 20, "{elsewhere}");
     ask("one key at +05:30", &format!("&tz=%2B05:30&key={one}"), budget);
     ask("by key at +05:30", "&tz=%2B05:30&group_by=key", 20 * budget);
+
+    let database = Connection::open(server.path("mcpd.db")).unwrap();
+    for (key, offset, groups) in
+        [(false, "Z", true), (false, "+05:30", false), (true, "+05:30", false), (false, "+05:30", true)]
+    {
+        let (from, offset) = (Timestamp::parse(&from).unwrap(), offset.parse::<Offset>().unwrap());
+        let length = Step::Day.length();
+        let query = Query {
+            key: key.then(|| one.parse().unwrap()),
+            from: offset.floor(from, length),
+            to: offset.ceil(Timestamp::from_seconds(now), length),
+            step: Step::Day,
+            offset,
+            groups: if groups { vec![Group::Key] } else { Vec::new() },
+        };
+        let start = Instant::now();
+        let rows = mcpd::store::usage::sum(&database, &query).unwrap().rows.len();
+        println!(
+            "the database alone, one key {key}, by key {groups}, {offset:?}: {:?}, {rows} rows",
+            start.elapsed()
+        );
+    }
 
     let (verification, took) = get(&server, "/admin/v1/usage/verify");
     println!("verify: {took:?}");
