@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix_web::HttpResponse;
 use serde::{Deserialize, Serialize};
 
-use super::Call;
+use super::{Call, Rooms};
 use crate::domain::offset::Offset;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Figures;
@@ -88,23 +88,17 @@ pub(super) async fn show(call: Call) -> Result<HttpResponse, ApiError> {
     let asked: UsageQuery = call.query()?;
     let query = parse(&asked, call.rooms.clock.now().wall)?;
     call.flush().await;
-    let (query, sums) = call
-        .block(move |rooms| rooms.store.read(|db| store::usage::sum(db, &query)).map(|sums| (query, sums)))
-        .await?;
-    let (Query { to, step, offset, groups, .. }, Sums { from, rows }) = (query, sums);
-    let (mut total, mut errors) = (Figures::default(), 0);
-    for row in &rows {
-        total.merge(&row.figures);
-        errors += row.errors;
-    }
-    Ok(HttpResponse::Ok().json(UsageView {
-        from: offset.write(from),
-        to: offset.write(to),
-        step: step_name(step),
-        group_by: groups.iter().copied().map(group_name).collect(),
-        data: rows.into_iter().map(|row| RowView::new(row, &groups, offset)).collect(),
-        totals: FiguresView::new(&total, errors),
-    }))
+    // A long answer is written down there too, so that the thread goes on with others.
+    let json = call.block(move |rooms| answer(rooms, &query)).await?;
+    Ok(HttpResponse::Ok().content_type("application/json").body(json))
+}
+
+fn answer(rooms: &Rooms, query: &Query) -> Result<Vec<u8>, ApiError> {
+    let sums = rooms.store.read(|db| store::usage::sum(db, query))?;
+    serde_json::to_vec(&UsageView::new(query, sums)).map_err(|error| {
+        tracing::error!("usage cannot be written down: {error}");
+        ApiError::Internal
+    })
 }
 
 fn parse(asked: &UsageQuery, now: Timestamp) -> Result<Query, ApiError> {
@@ -160,6 +154,26 @@ const fn step_name(step: Step) -> &'static str {
         Step::Minute => "minute",
         Step::Hour => "hour",
         Step::Day => "day",
+    }
+}
+
+impl UsageView {
+    fn new(query: &Query, sums: Sums) -> Self {
+        let Sums { from, rows } = sums;
+        let (mut total, mut errors) = (Figures::default(), 0);
+        for row in &rows {
+            total.merge(&row.figures);
+            errors += row.errors;
+        }
+        let (offset, groups) = (query.offset, &query.groups);
+        Self {
+            from: offset.write(from),
+            to: offset.write(query.to),
+            step: step_name(query.step),
+            group_by: groups.iter().copied().map(group_name).collect(),
+            data: rows.into_iter().map(|row| RowView::new(row, groups, offset)).collect(),
+            totals: FiguresView::new(&total, errors),
+        }
     }
 }
 

@@ -60,15 +60,15 @@ impl VerificationView {
         Self {
             object: "usage_verification",
             ok: checks.iter().all(|check| check.differences == 0),
-            checked: checks.into_iter().map(CheckView::new).collect(),
+            checked: checks.iter().map(CheckView::new).collect(),
             first_difference: first_difference.map(DifferenceView::new),
         }
     }
 }
 
 impl CheckView {
-    fn new(check: Check) -> Self {
-        let Check { what, rows, differences } = check;
+    fn new(check: &Check) -> Self {
+        let Check { what, rows, differences } = *check;
         Self { what, rows, ok: differences == 0, differences }
     }
 }

@@ -51,7 +51,11 @@ struct Tally<'a> {
     query: &'a Query,
     /// What is told of each series, by its number.
     series: Vec<Told>,
-    sums: HashMap<Cell, (Figures, u64)>,
+    sums: Vec<(Cell, Figures, u64)>,
+    /// Where among them each cell is.
+    places: HashMap<Cell, usize>,
+    /// The cell that was added to last: most often it is the next one too.
+    last: Option<(Cell, usize)>,
 }
 
 /// What is told of a series.
@@ -66,7 +70,7 @@ struct Told {
 }
 
 /// What sums are told apart by.
-#[derive(PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Cell {
     start: i64,
     owner: i64,
@@ -75,7 +79,8 @@ struct Cell {
 
 impl<'a> Tally<'a> {
     fn new(connection: &Connection, query: &'a Query) -> rusqlite::Result<Self> {
-        Ok(Self { query, series: told(connection, &query.groups)?, sums: HashMap::new() })
+        let series = told(connection, &query.groups)?;
+        Ok(Self { query, series, sums: Vec::new(), places: HashMap::new(), last: None })
     }
 
     fn add(&mut self, connection: &Connection, part: &Part) -> rusqlite::Result<()> {
@@ -92,13 +97,12 @@ impl<'a> Tally<'a> {
             let middle = Timestamp::from_seconds(row.start()? + half);
             let start = self.query.offset.floor(middle, self.query.step.length()).as_seconds();
             let series = usize::try_from(row.series()?).ok().and_then(|number| self.series.get(number));
-            let Some(series) = series else { return Ok(()) };
-            let cell =
-                Cell { start, owner: if by_key { row.owner()? } else { EVERYBODY }, group: series.group };
-            let (figures, errors) = self.sums.entry(cell).or_default();
+            let Some(&Told { group, is_error, .. }) = series else { return Ok(()) };
+            let owner = if by_key { row.owner()? } else { EVERYBODY };
+            let (_, figures, errors) = self.at(Cell { start, owner, group });
             let before = figures.requests;
             row.add_to(figures)?;
-            *errors += if series.is_error { figures.requests - before } else { 0 };
+            *errors += if is_error { figures.requests - before } else { 0 };
             Ok(())
         };
         match owner {
@@ -107,10 +111,23 @@ impl<'a> Tally<'a> {
         }
     }
 
+    /// Returns the sums of a cell.
+    fn at(&mut self, cell: Cell) -> &mut (Cell, Figures, u64) {
+        let place = match self.last {
+            Some((last, place)) if last == cell => place,
+            _ => *self.places.entry(cell).or_insert_with(|| {
+                self.sums.push((cell, Figures::default(), 0));
+                self.sums.len() - 1
+            }),
+        };
+        self.last = Some((cell, place));
+        &mut self.sums[place]
+    }
+
     fn finish(self, connection: &Connection) -> rusqlite::Result<Vec<Sum>> {
         let mut keys: HashMap<i64, String> = HashMap::from([(EVERYBODY, String::new())]);
         let mut sums = Vec::with_capacity(self.sums.len());
-        for (Cell { start, owner, group }, (figures, errors)) in self.sums {
+        for (Cell { start, owner, group }, figures, errors) in self.sums {
             let key = match keys.get(&owner) {
                 Some(key) => key.clone(),
                 None => keys.entry(owner).or_insert(key_of(connection, owner)?).clone(),

@@ -14,6 +14,8 @@ use super::ledger::{Kind, Ledger, Place};
 /// One way through a tier's rows.
 pub(super) struct Pass<'a> {
     tier: Tier,
+    /// From when on the tier is whole: of a step before that, some rows may be forgotten and some not yet.
+    since: i64,
     start: i64,
     /// What all keys together did in the step, by series.
     whole: HashMap<i64, Figures>,
@@ -44,7 +46,8 @@ impl<'a> Pass<'a> {
             sums: HashMap::new(),
             kind: Kind::Steps(tier),
         });
-        Self { tier, start: i64::MIN, whole: HashMap::new(), keys: HashMap::new(), coarser }
+        let since = since.of(tier);
+        Self { tier, since, start: i64::MIN, whole: HashMap::new(), keys: HashMap::new(), coarser }
     }
 
     pub(super) fn look_at(&mut self, row: &Found<'_>, ledger: &mut Ledger) -> rusqlite::Result<()> {
@@ -52,6 +55,9 @@ impl<'a> Pass<'a> {
         let figures = Figures::read(row)?;
         ledger.note(Kind::Histograms);
         ledger.differ(Kind::Histograms, place, figures.uncounted());
+        if place.start < self.since {
+            return Ok(());
+        }
         if place.start != self.start {
             self.compare_keys(ledger);
             self.start = place.start;
