@@ -11,6 +11,8 @@ mod quiet;
 mod telling;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod watching;
 
 use std::collections::HashMap;

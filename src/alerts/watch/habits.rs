@@ -166,9 +166,11 @@ mod tests {
         let today = 20_759;
         let days = [(1, 900), (7, 30), (14, 40), (21, 20), (35, 700)];
         let days = days.map(|(back, busiest)| day(today - back, 9..10, busiest));
-        let peak = |window| weekly_peak(&days, Duration::from_secs(window), today);
-        assert_eq!([peak(60), peak(900), peak(1_800)], [40.0, 40.0, 80.0]);
-        assert_eq!(weekly_peak(&days[..1], QUARTER, today), 0.0);
+        let peak = |days, window| Some(weekly_peak(days, Duration::from_secs(window), today));
+        for (window, expected) in [(60, 40.0), (900, 40.0), (1_800, 80.0)] {
+            assert_eq!(peak(&days, window), Some(expected), "{window}");
+        }
+        assert_eq!(peak(&days[..1], 900), Some(0.0));
     }
 
     #[test]

@@ -81,7 +81,7 @@ mod tests {
             created_at: at,
         };
         let (mut rings, second) = (Rings::default(), Duration::from_secs(1));
-        let mut fill = |rings: &mut Rings<usize>, who, now| {
+        let fill = |rings: &mut Rings<usize>, who, now| {
             rings.of(&rule, who, now).add(Held::bad(1, at), now);
         };
         (0..MOST).for_each(|who| fill(&mut rings, who, second));
