@@ -56,6 +56,8 @@ CREATE TABLE networks (
     PRIMARY KEY (key_id, network)
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX networks_by_end ON networks (last_at);
+
 -- What settings that are only tried out would have refused, by UTC day.
 CREATE TABLE reports (
     key_id  TEXT NOT NULL,
@@ -118,3 +120,5 @@ CREATE TABLE outbox (
     next_at    INTEGER NOT NULL,
     created_at INTEGER NOT NULL
 ) STRICT;
+
+CREATE INDEX outbox_by_rule ON outbox (rule_id, sequence);

@@ -11,6 +11,8 @@ mod quiet;
 mod telling;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod watching;
 
 use std::collections::HashMap;
@@ -175,14 +177,18 @@ struct Writer {
     quiet: Quiet,
     telling: Telling,
     log_watch: LogWatch,
-    /// Whether the last attempt failed.
+    /// Whether something could not be written, and still is not.
     failing: bool,
+    /// Before that nothing is tried again that nobody waits for.
+    again: Instant,
 }
 
 /// What a batch has to do.
 struct Work {
     jobs: Vec<Job>,
     usage: bool,
+    /// What the watch found.
+    findings: bool,
     windows: bool,
 }
 
@@ -199,6 +205,7 @@ impl Writer {
             telling: Telling::default(),
             log_watch: LogWatch::new(),
             failing: false,
+            again: Instant::now(),
         }
     }
 
@@ -227,11 +234,14 @@ impl Writer {
             let stop = batch.iter().any(|job| matches!(job, Job::Stop));
             let flush = due || batch.iter().any(|job| matches!(job, Job::Flush { .. } | Job::Stop));
             let work = self.gather(batch, flush, stop);
-            let windows = work.windows;
+            let (windows, findings) = (work.windows, work.findings);
             // A fault in one batch must not end the writing of all to come, nor come again with each of them.
             let written = catch_unwind(AssertUnwindSafe(|| self.carry_out(work))).unwrap_or_else(|_| {
                 tracing::error!("a batch of usage and limits was lost to a fault in mcpd");
                 self.usage = Batch::default();
+                if findings {
+                    self.rooms.watch.written();
+                }
                 if windows {
                     self.leave_windows();
                 }
@@ -268,10 +278,13 @@ impl Writer {
             self.tell(&fresh);
             self.usage.merge(fresh);
         }
+        let now = Instant::now();
+        let windows_are_due = now.duration_since(self.last_windows) >= WINDOWS && now >= self.again;
         Work {
             jobs,
             usage: flush && !self.usage.is_empty(),
-            windows: !self.unkept.is_empty() && (stop || self.last_windows.elapsed() >= WINDOWS),
+            findings: flush && !self.rooms.watch.is_written(),
+            windows: !self.unkept.is_empty() && (stop || windows_are_due),
         }
     }
 
@@ -298,27 +311,29 @@ impl Writer {
     /// Writes one batch and tells those who wait for it; false if it could not be written. Dropping a job
     /// unanswered tells them it failed.
     fn carry_out(&mut self, work: Work) -> bool {
-        let is_anything = work.is_anything() || !self.rooms.watch.is_written();
-        if is_anything
+        if work.is_anything()
             && let Err(error) = self.rooms.store.write(|transaction| self.write(transaction, &work))
         {
+            self.again = Instant::now() + AGAIN;
             // Once, not with every attempt: the log may be on the same full disk.
             if !std::mem::replace(&mut self.failing, true) {
                 tracing::error!("cannot write usage and limits, trying again until it works: {error}");
             }
             return false;
         }
-        if is_anything {
-            self.rooms.watch.written();
-        }
-        if is_anything && std::mem::take(&mut self.failing) {
-            tracing::info!("usage and limits are being written again");
-        }
         if work.usage {
             self.usage = Batch::default();
         }
+        if work.findings {
+            self.rooms.watch.written();
+        }
         if work.windows {
             self.leave_windows();
+        }
+        // A signature may find room where what was counted does not.
+        let is_all = self.usage.is_empty() && self.rooms.watch.is_written() && self.unkept.is_empty();
+        if is_all && std::mem::take(&mut self.failing) {
+            tracing::info!("usage and limits are being written again");
         }
         for job in work.jobs {
             match job {
@@ -345,7 +360,9 @@ impl Writer {
         if work.usage {
             self.write_usage(transaction)?;
         }
-        self.rooms.watch.write(transaction)?;
+        if work.findings {
+            self.rooms.watch.write(transaction)?;
+        }
         if work.windows { self.write_windows(transaction) } else { Ok(()) }
     }
 
@@ -375,6 +392,6 @@ impl Writer {
 impl Work {
     fn is_anything(&self) -> bool {
         let seals = self.jobs.iter().any(|job| matches!(job, Job::Seal { .. }));
-        seals || self.usage || self.windows
+        seals || self.usage || self.findings || self.windows
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::key_body::{not_null, parse_length};
 use crate::alerts::NewRule;
@@ -30,22 +31,23 @@ pub(super) struct AlertRuleBody {
     /// A length of time: `5m`, `24h`.
     #[serde(deserialize_with = "json::given")]
     window: Option<Option<String>>,
+    // Read by hand: what is wrong with it is said without repeating any of it, since it may be secret.
     #[serde(deserialize_with = "json::given")]
-    webhook: Option<Option<WebhookBody>>,
+    #[schemars(with = "Option<WebhookBody>")]
+    webhook: Option<Option<Value>>,
 }
 
 /// A receiver of alerts.
-#[derive(Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "WebhookSettings")]
+#[derive(schemars::JsonSchema)]
+#[schemars(rename = "WebhookSettings", deny_unknown_fields)]
 struct WebhookBody {
     /// `http` or `https`.
     url: String,
     /// `json`, `ntfy`, `slack` or `discord`; `json` where nothing is said.
-    #[serde(default)]
+    #[schemars(default)]
     format: Option<String>,
     /// What deliveries are signed with, 8 to 200 characters. It is not shown again.
-    #[serde(default)]
+    #[schemars(default)]
     secret: Option<String>,
 }
 
@@ -64,7 +66,7 @@ impl AlertRuleBody {
             key,
             threshold: self.threshold.flatten().map(|number| check_threshold(kind, number)).transpose()?,
             window: self.window.flatten().map(|text| parse_window(kind, &text)).transpose()?,
-            webhook: self.webhook.flatten().map(|webhook| webhook.parse(None)).transpose()?,
+            webhook: self.webhook.flatten().map(|webhook| parse_webhook(webhook, None)).transpose()?,
         })
     }
 
@@ -88,13 +90,32 @@ impl AlertRuleBody {
             rule.window = window.map(|text| parse_window(rule.kind, &text)).transpose()?;
         }
         if let Some(webhook) = self.webhook {
-            rule.webhook = webhook.map(|webhook| webhook.parse(rule.webhook.as_ref())).transpose()?;
+            rule.webhook =
+                webhook.map(|webhook| parse_webhook(webhook, rule.webhook.as_ref())).transpose()?;
         }
         Ok(rule)
     }
 }
 
 impl WebhookBody {
+    /// Returns what is written; an error names the field, and nothing of what is in it.
+    fn read(value: Value) -> Result<Self, ApiError> {
+        let form = "must be an object of `url` and, as needed, `format` and `secret`";
+        let Value::Object(mut fields) = value else { return Err(ApiError::field("webhook", form)) };
+        let mut text = |name: &str| match fields.remove(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(ApiError::field(&format!("webhook.{name}"), "must be text, in quotes")),
+        };
+        let (url, format, secret) = (text("url")?, text("format")?, text("secret")?);
+        let url = url.ok_or_else(|| ApiError::field("webhook", form))?;
+        if fields.is_empty() {
+            Ok(Self { url, format, secret })
+        } else {
+            Err(ApiError::field("webhook", form))
+        }
+    }
+
     /// Returns the webhook. Its secret stays as it was before if none is given and the URL is the same.
     fn parse(self, before: Option<&Webhook>) -> Result<Webhook, ApiError> {
         let url = WebhookUrl::parse(&self.url).map_err(|error| ApiError::field("webhook.url", error))?;
@@ -111,6 +132,10 @@ impl WebhookBody {
         };
         Ok(Webhook { url, format, secret })
     }
+}
+
+fn parse_webhook(value: Value, before: Option<&Webhook>) -> Result<Webhook, ApiError> {
+    WebhookBody::read(value)?.parse(before)
 }
 
 fn parse_key(text: &str, is_key: impl FnOnce(KeyId) -> bool) -> Result<KeyId, ApiError> {

@@ -87,8 +87,12 @@ impl Alerts {
         }
         self.store.write(|transaction| {
             store::alert_rules::save(transaction, &after)?;
+            let url = |rule: &Rule| rule.webhook.as_ref().map(|webhook| webhook.url.clone());
             if after.webhook.is_none() {
                 store::outbox::delete_of(transaction, id)?;
+            } else if url(&after) != url(&before) {
+                // What another URL did not take says nothing of this one.
+                store::outbox::begin_again(transaction, id, self.clock.now().wall)?;
             }
             let change = (Some(describe_rule(&before)), Some(describe_rule(&after)));
             self.note(transaction, actor, "alert_rule.update", id.to_string(), change)
@@ -111,6 +115,7 @@ impl Alerts {
             self.note(transaction, actor, "alert_rule.delete", id.to_string(), change)
         })?;
         self.swap(self.rules().all().iter().filter(|rule| rule.id != id).cloned());
+        self.news.notify_one();
         tracing::info!(rule.id = %id, "deleted an alert rule for {}", rule.kind);
         Ok(())
     }

@@ -6,13 +6,14 @@ mod post;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use actix_web::web;
-use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 
@@ -28,9 +29,9 @@ use post::{Outcome, Post};
 /// How long a URL is left alone after the first failure, doubled with each one after it, and at most.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// How often a webhook that does not want a delivery is asked to take it.
-const MOST_REFUSALS: u32 = 10;
-/// How long a webhook that is not there is waited for.
+/// How often a webhook is asked at least before a delivery is given up.
+const FEWEST_ATTEMPTS: u32 = 10;
+/// How long a webhook is waited for that is not there, or says that it will take it later.
 const LONGEST_WAIT: Duration = Duration::from_secs(3 * 86_400);
 /// How often it is looked whether something is due while something waits: the wall clock may be stepped.
 const LOOK: Duration = Duration::from_millis(500);
@@ -70,6 +71,8 @@ pub struct Courier {
     made: HashSet<i64>,
     /// URLs that were told why they fail, so that it is logged once.
     failing: HashMap<WebhookUrl, String>,
+    /// Whether the outbox could not be read the last time.
+    is_blind: bool,
 }
 
 /// What is sent.
@@ -78,7 +81,15 @@ enum Errand {
     Trial(Trial),
 }
 
-type Sending = Pin<Box<dyn Future<Output = (Errand, Outcome)>>>;
+/// What became of something that was under way.
+enum Event {
+    /// It was sent.
+    Sent(Errand, Outcome),
+    /// What became of a delivery is noted, or could not be.
+    Settled { sequence: i64, url: WebhookUrl, verdict: Delivered, is_written: bool },
+}
+
+type UnderWay = FuturesUnordered<Pin<Box<dyn Future<Output = Event>>>>;
 
 impl Alerts {
     /// Sends a sample alert as the rule would, and tells what became of it.
@@ -138,13 +149,24 @@ impl Courier {
             busy: HashSet::new(),
             made: HashSet::new(),
             failing: HashMap::new(),
+            is_blind: false,
         })
     }
 
     /// Delivers until it is dropped. What is not delivered by then stays in the outbox.
     pub async fn run(mut self) {
+        // A fault in one delivery must not be the end of all to come.
+        while AssertUnwindSafe(self.deliver()).catch_unwind().await.is_err() {
+            tracing::error!("a fault in mcpd interrupted the delivery of alerts; it begins anew");
+            self.heads.clear();
+            self.busy.clear();
+            tokio::time::sleep(FIRST_PAUSE).await;
+        }
+    }
+
+    async fn deliver(&mut self) {
         let alerts = Arc::clone(&self.alerts);
-        let mut under_way: FuturesUnordered<Sending> = FuturesUnordered::new();
+        let mut under_way = UnderWay::new();
         let mut stale = true;
         loop {
             if stale {
@@ -158,8 +180,8 @@ impl Courier {
                 () = alerts.news.notified() => stale = true,
                 () = tokio::time::sleep(LOOK), if waits => {}
                 Some(trial) = self.asked.recv() => self.trials.push_back(trial),
-                Some((errand, outcome)) = under_way.next() => {
-                    self.settle(errand, outcome).await;
+                Some(event) = under_way.next() => {
+                    under_way.extend(self.settle(event));
                     stale = true;
                 }
             }
@@ -173,10 +195,13 @@ impl Courier {
         match read {
             Ok(Ok(heads)) => {
                 self.heads = heads;
+                self.is_blind = false;
                 true
             }
             Ok(Err(error)) => {
-                tracing::warn!("cannot read which alerts are to be delivered: {error}");
+                if !std::mem::replace(&mut self.is_blind, true) {
+                    tracing::warn!("cannot read which alerts are to be delivered: {error}");
+                }
                 false
             }
             Err(_) => false,
@@ -189,13 +214,21 @@ impl Courier {
         if let Some(at) = self.trials.iter().position(|trial| free(&self.busy, &trial.webhook)) {
             return self.trials.remove(at).map(Errand::Trial);
         }
-        let now = self.alerts.clock.now().wall;
+        let (now, rules) = (self.alerts.clock.now().wall, self.alerts.rules());
         let is_next = |head: &Delivery| free(&self.busy, &head.webhook) && is_due(head.next_at, now);
-        let at = self.heads.iter().position(is_next)?;
-        Some(Errand::Delivery(Box::new(self.heads.swap_remove(at))))
+        while let Some(at) = self.heads.iter().position(is_next) {
+            let head = self.heads.swap_remove(at);
+            // The rule may have changed since: what is gone is not sent, and what goes elsewhere is read anew, as
+            // each change wakes the courier.
+            let webhook = rules.get(head.rule).and_then(|rule| rule.webhook.clone());
+            if let Some(webhook) = webhook.filter(|webhook| webhook.url == head.webhook.url) {
+                return Some(Errand::Delivery(Box::new(Delivery { webhook, ..head })));
+            }
+        }
+        None
     }
 
-    fn send(&mut self, errand: Errand) -> Sending {
+    fn send(&mut self, errand: Errand) -> Pin<Box<dyn Future<Output = Event>>> {
         let (webhook, id, payload) = match &errand {
             Errand::Delivery(delivery) => {
                 (&delivery.webhook, delivery.alert.to_string(), delivery.payload.as_str())
@@ -209,20 +242,28 @@ impl Courier {
             // It only has to leave the outbox; gently, while the disk is full.
             return Box::pin(async move {
                 tokio::time::sleep(FIRST_PAUSE).await;
-                (errand, Outcome::Taken(200))
+                Event::Sent(errand, Outcome::Taken(200))
             });
         }
         let sending = self.post.send(webhook, &id, payload);
-        Box::pin(async move { (errand, sending.await) })
+        Box::pin(async move { Event::Sent(errand, sending.await) })
     }
 
-    async fn settle(&mut self, errand: Errand, outcome: Outcome) {
-        match errand {
-            Errand::Delivery(delivery) => {
-                self.busy.remove(&delivery.webhook.url);
-                self.settle_delivery(*delivery, outcome).await;
+    /// Does what follows of an event; returns what is under way by that.
+    fn settle(&mut self, event: Event) -> Option<Pin<Box<dyn Future<Output = Event>>>> {
+        match event {
+            Event::Sent(Errand::Delivery(delivery), outcome) => {
+                return Some(self.settle_delivery(*delivery, &outcome));
             }
-            Errand::Trial(trial) => {
+            Event::Settled { sequence, url, verdict, is_written } => {
+                self.busy.remove(&url);
+                if is_written {
+                    self.made.remove(&sequence);
+                } else if verdict != Delivered::Failed {
+                    self.made.insert(sequence);
+                }
+            }
+            Event::Sent(Errand::Trial(trial), outcome) => {
                 self.busy.remove(&trial.webhook.url);
                 tracing::info!(
                     rule.id = %trial.rule,
@@ -233,37 +274,44 @@ impl Courier {
                 let _ = trial.answer.send(outcome.into());
             }
         }
+        None
     }
 
-    async fn settle_delivery(&mut self, delivery: Delivery, outcome: Outcome) {
+    /// Notes what became of a delivery; its URL is busy until that is done, and no other one waits for it.
+    fn settle_delivery(
+        &mut self,
+        delivery: Delivery,
+        outcome: &Outcome,
+    ) -> Pin<Box<dyn Future<Output = Event>>> {
         let now = self.alerts.clock.now().wall;
         let sequence = delivery.sequence;
-        let verdict = judge(&delivery, &outcome, now);
+        let verdict = judge(&delivery, outcome, now);
         if !self.made.contains(&sequence) {
             self.alerts.count_delivery(verdict);
-            self.tell(&delivery, &outcome, verdict);
+            self.tell(&delivery, outcome, verdict);
         }
         let alerts = Arc::clone(&self.alerts);
-        let next_at = now.after(pause(delivery.attempts));
-        let written = web::block(move || {
-            alerts.store.write(|transaction| {
-                match verdict {
-                    Delivered::Failed => store::outbox::postpone(transaction, sequence, next_at),
-                    Delivered::Delivered | Delivered::GivenUp => store::outbox::delete(transaction, sequence),
-                }
-                .map_err(StoreError::from)
+        let (next_at, url) = (now.after(pause(delivery.attempts)), delivery.webhook.url);
+        let written = {
+            let url = url.clone();
+            web::block(move || {
+                alerts.store.write(|transaction| {
+                    match verdict {
+                        Delivered::Delivered => store::outbox::delete(transaction, sequence),
+                        Delivered::Failed => store::outbox::postpone(transaction, sequence, &url, next_at),
+                        Delivered::GivenUp => store::outbox::give_up(transaction, sequence, &url),
+                    }
+                    .map_err(StoreError::from)
+                })
             })
-        });
-        let is_written = matches!(written.await, Ok(Ok(())));
-        match verdict {
-            _ if is_written => {
-                self.made.remove(&sequence);
+        };
+        Box::pin(async move {
+            let is_written = matches!(written.await, Ok(Ok(())));
+            if !is_written {
+                tokio::time::sleep(FIRST_PAUSE).await;
             }
-            Delivered::Failed => tokio::time::sleep(FIRST_PAUSE).await,
-            Delivered::Delivered | Delivered::GivenUp => {
-                self.made.insert(sequence);
-            }
-        }
+            Event::Settled { sequence, url, verdict, is_written }
+        })
     }
 
     /// Logs what became of a delivery: a failure once, until it is another one or over. The path may be secret.
@@ -309,11 +357,12 @@ fn pause(attempts: u32) -> Duration {
 }
 
 fn judge(delivery: &Delivery, outcome: &Outcome, now: Timestamp) -> Delivered {
-    let is_last = match outcome {
+    let has_waited = match outcome {
         Outcome::Taken(_) => return Delivered::Delivered,
-        Outcome::Refused(status) if is_final(*status) => delivery.attempts + 1 >= MOST_REFUSALS,
+        Outcome::Refused(status) if is_final(*status) => true,
         Outcome::Refused(_) | Outcome::Failed(_) => now.since(delivery.created_at) >= LONGEST_WAIT,
     };
+    let is_last = has_waited && delivery.attempts + 1 >= FEWEST_ATTEMPTS;
     if is_last { Delivered::GivenUp } else { Delivered::Failed }
 }
 
@@ -364,7 +413,9 @@ mod tests {
             (Outcome::Refused(503), 50, 2, Delivered::Failed),
             (Outcome::Refused(503), 50, 3, Delivered::GivenUp),
             (Outcome::Failed("no"), 5_000, 2, Delivered::Failed),
-            (Outcome::Failed("no"), 0, 3, Delivered::GivenUp),
+            (Outcome::Failed("no"), 0, 30, Delivered::Failed),
+            (Outcome::Failed("no"), 8, 30, Delivered::Failed),
+            (Outcome::Failed("no"), 9, 3, Delivered::GivenUp),
         ];
         for (outcome, attempts, age, expected) in cases {
             assert_eq!(

@@ -5,8 +5,10 @@
 mod episodes;
 mod habits;
 mod look;
+mod outgoing;
 mod places;
 mod ring;
+mod rings;
 #[cfg(test)]
 mod simulation;
 mod tally;
@@ -21,23 +23,21 @@ use rusqlite::Connection;
 use super::{AlertView, Alerts};
 use crate::clock::Now;
 use crate::domain::alert::{Alert, Rule};
-use crate::domain::id::{AlertId, KeyId, RuleId};
+use crate::domain::id::KeyId;
 use crate::domain::place::Place;
 use crate::domain::sighting::{Seen, Sighting};
-use crate::domain::time::Timestamp;
 use crate::gate::keyring::Keyring;
 use crate::store::{self, Store, StoreError};
 use episodes::{Episodes, Events, Name, Words};
 use habits::Habits;
 use look::Hour;
+use outgoing::{Outgoing, Tray};
 use places::Places;
-use ring::Ring;
+use rings::Rings;
 use tally::Tallies;
 
 /// How often it is looked which keys end soon where nothing changed, and for what may be forgotten.
 const ROUND: Duration = Duration::from_secs(60);
-/// How many windows are counted in at once. Beyond it idle ones make room, then any.
-const MOST_RINGS: usize = 65_536;
 /// How long an alert may be quiet whose rule is gone.
 const ORPHANED: Duration = Duration::from_secs(300);
 
@@ -48,26 +48,20 @@ pub struct Watch {
     store: Arc<Store>,
     keyring: Arc<Keyring>,
     episodes: Episodes,
-    rings: HashMap<(RuleId, Who), Ring>,
+    /// Windows of keys, and of places: guessing from many of those costs no key its window.
+    of_keys: Rings<KeyId>,
+    of_places: Rings<Option<Place>>,
     /// How much each key was used in the hour that is.
     hours: HashMap<KeyId, Hour>,
     places: Places,
     habits: Habits,
     /// Deliveries that are not written yet.
-    outbox: Vec<Outgoing>,
+    outbox: Tray,
     /// The keyring's edition when it was last looked which keys end soon, and the steady time.
     scanned: Option<(u64, Duration)>,
     swept: Duration,
     /// Whether the database could not be read the last time.
     failing: bool,
-}
-
-/// Whose requests a window counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Who {
-    Key(KeyId),
-    /// Everybody's from there; none is where it could not be read.
-    Place(Option<Place>),
 }
 
 /// Whether what a window holds is too much.
@@ -79,14 +73,6 @@ enum Level {
     Near,
     /// It is.
     Over,
-}
-
-#[derive(Debug)]
-struct Outgoing {
-    rule: RuleId,
-    alert: AlertId,
-    payload: String,
-    at: Timestamp,
 }
 
 impl Watch {
@@ -105,11 +91,12 @@ impl Watch {
             store,
             keyring,
             episodes,
-            rings: HashMap::new(),
+            of_keys: Rings::default(),
+            of_places: Rings::default(),
             hours: HashMap::new(),
             places: Places::default(),
             habits: Habits::default(),
-            outbox: Vec::new(),
+            outbox: Tray::default(),
             scanned: None,
             swept: now.steady,
             failing: false,
@@ -147,22 +134,21 @@ impl Watch {
         }
         if now.steady.saturating_sub(self.swept) >= ROUND {
             self.swept = now.steady;
-            self.rings.retain(|_, ring| !ring.is_idle(now.steady));
+            self.of_keys.sweep(now.steady);
+            self.of_places.sweep(now.steady);
             self.hours.retain(|_, hour| hour.is_now(now.wall));
         }
     }
 
     /// Tells whether there is nothing to write.
     pub fn is_written(&self) -> bool {
-        self.episodes.unwritten.is_empty() && self.outbox.is_empty() && self.places.is_written()
+        self.episodes.unwritten.is_empty() && self.outbox.waiting.is_empty() && self.places.is_written()
     }
 
     /// Writes what was found since it was last written.
     pub fn write(&self, connection: &Connection) -> Result<(), StoreError> {
         self.episodes.unwritten.values().try_for_each(|alert| store::alerts::save(connection, alert))?;
-        for Outgoing { rule, alert, payload, at } in &self.outbox {
-            store::outbox::insert(connection, *rule, *alert, payload, *at)?;
-        }
+        self.outbox.write(connection)?;
         self.places.write(connection)?;
         if !self.episodes.unwritten.is_empty() {
             self.alerts.recount(connection)?;
@@ -170,11 +156,11 @@ impl Watch {
         Ok(())
     }
 
-    /// Forgets what was to be written: it is, for good.
+    /// Forgets what was to be written: it is, for good, or it cannot be.
     pub fn written(&mut self) {
         self.episodes.unwritten.clear();
         self.places.written();
-        if !std::mem::take(&mut self.outbox).is_empty() {
+        if !std::mem::take(&mut self.outbox.waiting).is_empty() {
             self.alerts.news.notify_one();
         }
     }
@@ -198,13 +184,18 @@ impl Watch {
         if self.episodes.count(&name, events, keep) || level != Level::Over {
             return;
         }
-        let place = self.episodes.place(rule, name.clone());
-        let is_folded = place != name;
-        if is_folded && self.episodes.count(&place, all, keep) {
-            return;
+        let place = self.episodes.place(rule, &name);
+        if place == name {
+            let words = words(&self.keyring);
+            return self.raise(rule, place, all, words, now);
         }
-        let words = if is_folded { words::others(rule.kind) } else { words(&self.keyring) };
-        self.raise(rule, place, all, words, now);
+        let words = words::others(rule.kind, &name);
+        self.episodes.fold(name, place.clone());
+        if self.episodes.count(&place, all, keep) {
+            self.episodes.amend(&place, words.details);
+        } else {
+            self.raise(rule, place, all, words, now);
+        }
     }
 
     fn raise(&mut self, rule: &Rule, name: Name, events: Events, words: Words, now: Now) {
@@ -216,26 +207,8 @@ impl Watch {
         if rule.webhook.is_some() {
             let payload =
                 serde_json::to_string(&AlertView::from(&alert)).expect("texts and numbers serialise");
-            self.outbox.push(Outgoing { rule: rule.id, alert: alert.id, payload, at: now.wall });
+            self.outbox.waiting.push(Outgoing { rule: rule.id, alert: alert.id, payload, at: now.wall });
         }
-    }
-
-    /// Returns the window of a rule for somebody.
-    fn ring(&mut self, rule: &Rule, who: Who, now: Now) -> &mut Ring {
-        let place = (rule.id, who);
-        if self.rings.len() >= MOST_RINGS && !self.rings.contains_key(&place) {
-            self.rings.retain(|_, ring| !ring.is_idle(now.steady));
-            if self.rings.len() >= MOST_RINGS
-                && let Some(any) = self.rings.keys().next().copied()
-            {
-                self.rings.remove(&any);
-            }
-        }
-        let ring = self.rings.entry(place).or_insert_with(|| Ring::new(rule.window()));
-        if !ring.fits(rule.window()) {
-            *ring = Ring::new(rule.window());
-        }
-        ring
     }
 
     /// Returns what was read; says once that it cannot be.

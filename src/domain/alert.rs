@@ -160,11 +160,12 @@ impl Kind {
             Self::KeyExpiring => {
                 (threshold > 0.0 && threshold <= 3_650.0, "must be days, above 0 and at most 3650")
             }
-            Self::NewClientAddress
-            | Self::UnusualHour
-            | Self::FailedAuth
-            | Self::RateLimited
-            | Self::RotatedKeyInUse => {
+            // A key is known from no more than 256 places.
+            Self::NewClientAddress => {
+                let is_count = threshold.fract() == 0.0 && (1.0..=255.0).contains(&threshold);
+                (is_count, "must be a whole number from 1 to 255")
+            }
+            Self::UnusualHour | Self::FailedAuth | Self::RateLimited | Self::RotatedKeyInUse => {
                 let is_count = threshold.fract() == 0.0 && (1.0..=MOST).contains(&threshold);
                 (is_count, "must be a whole number of at least 1")
             }
@@ -180,6 +181,10 @@ impl Kind {
         // Habits take a week to show, and are kept for five.
         if self == Self::UnusualHour && !(7 * DAY..=35 * DAY).contains(&window) {
             return Err("must be 7d to 35d for unusual_hour");
+        }
+        // What a key usually does is known by quarters of an hour, which say little of half a day.
+        if self == Self::RequestSpike && window > 6 * 60 * MINUTE {
+            return Err("must be 10s to 6h for request_spike");
         }
         if WINDOWS.contains(&window) { Ok(()) } else { Err("must be 10s to 90d") }
     }
@@ -222,7 +227,8 @@ impl Rule {
     pub fn quiet(&self) -> Duration {
         match self.kind {
             Kind::NewClientAddress | Kind::UnusualHour => 60 * MINUTE,
-            Kind::RotatedKeyInUse => self.window().max(15 * MINUTE),
+            // What runs every few hours, or once a night, is one thing.
+            Kind::RotatedKeyInUse => self.window().max(DAY),
             _ => self.window().max(5 * MINUTE),
         }
     }
@@ -266,7 +272,7 @@ mod tests {
             (Kind::ErrorRate, &[0.01, 0.5, 1.0], &[0.0, -0.1, 1.1, f64::NAN, 50.0]),
             (Kind::RequestSpike, &[1.1, 5.0], &[1.0, 0.5, f64::INFINITY]),
             (Kind::FailedAuth, &[1.0, 20.0], &[0.0, 0.5, 1.5, -3.0]),
-            (Kind::NewClientAddress, &[1.0, 20.0], &[0.0, 1.5]),
+            (Kind::NewClientAddress, &[1.0, 20.0, 255.0], &[0.0, 1.5, 256.0]),
             (Kind::KeyExpiring, &[0.5, 7.0, 3_650.0], &[0.0, 3_651.0]),
         ];
         for (kind, good, bad) in cases {

@@ -59,3 +59,28 @@ pub fn delete_before(connection: &Connection, time: Timestamp, most: usize) -> r
         )?
         .execute((time.as_millis(), super::rows(most)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::migrate;
+
+    #[test]
+    fn what_a_key_was_used_from_long_ago_is_found_without_looking_at_all_of_it() {
+        let mut database = Connection::open_in_memory().unwrap();
+        migrate::run(&mut database).unwrap();
+        let mut plan =
+            database.prepare("EXPLAIN QUERY PLAN SELECT 1 FROM networks WHERE last_at < 5").unwrap();
+        let steps: Vec<String> =
+            plan.query_map([], |row| row.get("detail")).unwrap().map(Result::unwrap).collect();
+        assert!(steps.iter().all(|step| step.contains("networks_by_end")), "{steps:?}");
+        let key: KeyId = "key_000000000000000000000001".parse().unwrap();
+        for (place, at) in [("10.0.0.1", 1), ("10.0.0.2", 2), ("10.0.0.3", 9)] {
+            let at = Timestamp::from_seconds(at);
+            save(&database, key, &Known { place: place.parse().unwrap(), first_at: at, last_at: at })
+                .unwrap();
+        }
+        assert_eq!(delete_before(&database, Timestamp::from_seconds(5), 9).unwrap(), 2);
+        assert_eq!(of(&database, key).unwrap().len(), 1);
+    }
+}

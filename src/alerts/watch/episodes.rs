@@ -1,6 +1,8 @@
 //! What goes on: one alert from a thing's first event until it has been quiet for a while.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::Hash;
 use std::time::Duration;
 
 use ring::rand::SystemRandom;
@@ -12,10 +14,13 @@ use crate::domain::id::{AlertId, KeyId, Orders, RuleId};
 use crate::domain::time::Timestamp;
 use crate::domain::token;
 
-/// How many alerts of a rule about addresses go on at once before further ones are one.
+/// How many alerts about addresses go on at once before further ones are one: of a rule, and of a key that is used
+/// from new ones.
 const MOST_ADDRESSES: usize = 20;
-/// How many alerts of any other rule do.
+/// How many alerts of a rule about keys do.
 const MOST: usize = 1_000;
+/// Of how many subjects it is known at once that they are counted with others.
+const MOST_FOLDED: usize = 65_536;
 /// What stands for all further subjects.
 pub(super) const OTHERS: &str = "others";
 
@@ -56,8 +61,11 @@ struct Episode {
 #[derive(Debug)]
 pub(super) struct Episodes {
     going_on: HashMap<Name, Episode>,
-    /// How many of them each rule has.
+    /// How many of them each rule has, and each key of a rule.
     by_rule: HashMap<RuleId, usize>,
+    by_key: HashMap<(RuleId, Option<KeyId>), usize>,
+    /// Under what name something is counted with others.
+    folded: HashMap<Name, Name>,
     /// Alerts as they are now that are not written yet.
     pub unwritten: HashMap<AlertId, Alert>,
     orders: Orders,
@@ -70,12 +78,17 @@ impl Episodes {
         let mut episodes = Self {
             going_on: HashMap::new(),
             by_rule: HashMap::new(),
+            by_key: HashMap::new(),
+            folded: HashMap::new(),
             unwritten: HashMap::new(),
             orders: Orders::default(),
             random: SystemRandom::new(),
         };
         for alert in alerts {
-            let last = now.steady.saturating_sub(now.wall.since(alert.last_seen_at));
+            // A place is new once; what comes from there later counts, and keeps nothing going.
+            let is_of_one_moment = alert.kind == Kind::NewClientAddress && alert.subject != OTHERS;
+            let last = if is_of_one_moment { alert.first_seen_at } else { alert.last_seen_at };
+            let last = now.steady.saturating_sub(now.wall.since(last));
             let quiet = quiet(&alert);
             episodes.begin(Episode { alert, quiet, last });
         }
@@ -87,13 +100,11 @@ impl Episodes {
         self.going_on.contains_key(name)
     }
 
-    /// Tells whether anything of the rule goes on.
-    pub(super) fn has_any(&self, rule: RuleId) -> bool {
-        self.by_rule.contains_key(&rule)
-    }
-
-    /// Counts more events of what goes on; false if it does not. They keep it going if `keep` is set.
+    /// Counts more events of what goes on, by itself or with others; false if it does not. They keep it going if
+    /// `keep` is set.
     pub(super) fn count(&mut self, name: &Name, events: Events, keep: Option<Duration>) -> bool {
+        let name =
+            if self.going_on.contains_key(name) { name } else { self.folded.get(name).unwrap_or(name) };
         let Some(episode) = self.going_on.get_mut(name) else { return false };
         episode.alert.count += events.count;
         episode.alert.last_seen_at = episode.alert.last_seen_at.max(events.last);
@@ -102,16 +113,57 @@ impl Episodes {
         true
     }
 
-    /// Returns under what name something new of a rule goes on: its own, or one with others if there are many.
-    pub(super) fn place(&self, rule: &Rule, name: Name) -> Name {
-        let most = match rule.kind {
-            Kind::FailedAuth | Kind::NewClientAddress => MOST_ADDRESSES,
-            _ => MOST,
-        };
-        if self.by_rule.get(&rule.id).copied().unwrap_or(0) < most {
-            return name;
+    /// Says how many events of what goes on there are now.
+    pub(super) fn set_count(&mut self, name: &Name, count: u64) {
+        if let Some(episode) = self.going_on.get_mut(name)
+            && episode.alert.count != count
+        {
+            episode.alert.count = count;
+            self.unwritten.insert(episode.alert.id, episode.alert.clone());
         }
-        Name { rule: rule.id, key: rule.key, subject: OTHERS.to_owned() }
+    }
+
+    /// Replaces particulars of what goes on.
+    pub(super) fn amend(&mut self, name: &Name, details: Map<String, Value>) {
+        let Some(episode) = self.going_on.get_mut(name) else { return };
+        for (field, value) in details {
+            let value = redacted(value);
+            if episode.alert.details.get(&field) != Some(&value) {
+                episode.alert.details.insert(field, value);
+                self.unwritten.insert(episode.alert.id, episode.alert.clone());
+            }
+        }
+    }
+
+    /// Adds to a list among the particulars of what goes on, if it is not in it.
+    pub(super) fn add_to_list(&mut self, name: &Name, field: &str, value: Value) {
+        let Some(episode) = self.going_on.get_mut(name) else { return };
+        if let Some(Value::Array(list)) = episode.alert.details.get_mut(field)
+            && !list.contains(&value)
+        {
+            list.push(value);
+            self.unwritten.insert(episode.alert.id, episode.alert.clone());
+        }
+    }
+
+    /// Returns under what name something new of a rule goes on: its own, or one with others if there are many.
+    pub(super) fn place(&self, rule: &Rule, name: &Name) -> Name {
+        let of_rule = self.by_rule.get(&rule.id).copied().unwrap_or(0);
+        let of_key = self.by_key.get(&(rule.id, name.key)).copied().unwrap_or(0);
+        let others = |key| Name { rule: rule.id, key, subject: OTHERS.to_owned() };
+        match rule.kind {
+            Kind::NewClientAddress if of_key >= MOST_ADDRESSES => others(name.key),
+            Kind::FailedAuth if of_rule >= MOST_ADDRESSES => others(rule.key),
+            _ if of_rule >= MOST => others(rule.key),
+            _ => name.clone(),
+        }
+    }
+
+    /// Notes that something is counted with others from now on, until they are over.
+    pub(super) fn fold(&mut self, name: Name, others: Name) {
+        if self.folded.len() < MOST_FOLDED {
+            self.folded.insert(name, others);
+        }
     }
 
     /// Begins an episode with an alert; returns it, unless the system has no randomness for its id.
@@ -156,11 +208,10 @@ impl Episodes {
     /// Ends an episode; returns its alert.
     pub(super) fn end(&mut self, name: &Name, now: Now) -> Option<Alert> {
         let mut alert = self.going_on.remove(name)?.alert;
-        if let Some(held) = self.by_rule.get_mut(&name.rule) {
-            *held -= 1;
-        }
-        if self.by_rule.get(&name.rule) == Some(&0) {
-            self.by_rule.remove(&name.rule);
+        count_down(&mut self.by_rule, name.rule);
+        count_down(&mut self.by_key, (name.rule, name.key));
+        if name.subject == OTHERS {
+            self.folded.retain(|_, others| others != name);
         }
         alert.status = Status::Resolved;
         alert.resolved_at = Some(now.wall);
@@ -177,9 +228,19 @@ impl Episodes {
     fn begin(&mut self, episode: Episode) {
         let alert = &episode.alert;
         let name = Name { rule: alert.rule, key: alert.key, subject: alert.subject.clone() };
-        let rule = name.rule;
+        let (rule, key) = (name.rule, name.key);
         if self.going_on.insert(name, episode).is_none() {
             *self.by_rule.entry(rule).or_default() += 1;
+            *self.by_key.entry((rule, key)).or_default() += 1;
+        }
+    }
+}
+
+fn count_down<T: Eq + Hash>(held: &mut HashMap<T, usize>, name: T) {
+    if let Entry::Occupied(mut entry) = held.entry(name) {
+        *entry.get_mut() -= 1;
+        if *entry.get() == 0 {
+            entry.remove();
         }
     }
 }

@@ -16,6 +16,8 @@ const MOST_KEYS: usize = 10_000;
 /// How many days a baseline is made of, and how few are enough.
 const BASELINE: usize = 7;
 const ENOUGH: usize = 3;
+/// How many weeks back a day of the week is looked for.
+const WEEKS: i64 = 4;
 /// What requests in profiles are counted by.
 const QUARTER: Duration = Duration::from_secs(900);
 
@@ -97,7 +99,20 @@ pub(super) fn baseline(days: &[Profile], window: Duration) -> Option<f64> {
     } else {
         f64::midpoint(busiest[middle - 1] as f64, busiest[middle] as f64)
     };
-    Some(median * window.as_secs_f64() / QUARTER.as_secs_f64())
+    Some(median * quarters(window))
+}
+
+/// Returns how many requests a key made in such a window at its busiest on this day of the week, in the last four
+/// weeks.
+pub(super) fn weekly_peak(days: &[Profile], window: Duration, today: i64) -> f64 {
+    let same = days.iter().filter(|day| (today - day.day) % 7 == 0 && today - day.day <= WEEKS * 7);
+    same.map(|day| day.busiest_quarter).max().unwrap_or(0) as f64 * quarters(window)
+}
+
+/// Returns how many quarters of an hour a window stands for. What comes in bursts comes in a part of one: nothing
+/// shorter is known of.
+fn quarters(window: Duration) -> f64 {
+    (window.as_secs_f64() / QUARTER.as_secs_f64()).max(1.0)
 }
 
 /// Returns the hours at which a key is usually used, bit 0 being the first; none if its days tell of no habit.
@@ -138,11 +153,24 @@ mod tests {
             (&[10, 500, 20], 900, Some(20.0)),
             (&[10, 500, 20, 30], 900, Some(25.0)),
             (&[10, 10, 10, 10, 10, 10, 10, 900, 900, 900], 900, Some(10.0)),
-            (&[10, 500, 20], 300, Some(20.0 / 3.0)),
+            (&[10, 500, 20], 300, Some(20.0)),
+            (&[10, 500, 20], 3_600, Some(80.0)),
         ];
         for (busiest, window, expected) in cases {
             assert_eq!(baseline(&days(busiest), Duration::from_secs(*window)), *expected, "{busiest:?}");
         }
+    }
+
+    #[test]
+    fn a_weekly_peak_is_that_of_the_same_day_in_the_last_four_weeks() {
+        let today = 20_759;
+        let days = [(1, 900), (7, 30), (14, 40), (21, 20), (35, 700)];
+        let days = days.map(|(back, busiest)| day(today - back, 9..10, busiest));
+        let peak = |days, window| Some(weekly_peak(days, Duration::from_secs(window), today));
+        for (window, expected) in [(60, 40.0), (900, 40.0), (1_800, 80.0)] {
+            assert_eq!(peak(&days, window), Some(expected), "{window}");
+        }
+        assert_eq!(peak(&days[..1], 900), Some(0.0));
     }
 
     #[test]

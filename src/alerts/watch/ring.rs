@@ -13,8 +13,6 @@ const SLOTS: u64 = 30;
 pub(super) struct Ring {
     window: Duration,
     slots: VecDeque<(u64, Held)>,
-    /// Whether its subject is counted under one alert with others.
-    pub folded: bool,
 }
 
 /// What is counted, and what a window holds.
@@ -30,7 +28,7 @@ pub(super) struct Held {
 
 impl Ring {
     pub(super) const fn new(window: Duration) -> Self {
-        Self { window, slots: VecDeque::new(), folded: false }
+        Self { window, slots: VecDeque::new() }
     }
 
     /// Tells whether it counts in such a window.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
+use crate::alerts::{AlertsError, NewRule};
 use crate::clock::{Clock, ManualClock};
 use crate::domain::alert::{Kind, Status};
 use crate::domain::audit::Actor;
@@ -300,12 +301,14 @@ fn a_day_with_six_incidents_raises_six_alerts() {
         (Kind::ErrorRate, Some(service), ""),
         (Kind::RequestSpike, Some(office), ""),
         (Kind::NewClientAddress, Some(batch), "192.0.2.66"),
-        (Kind::UnusualHour, Some(office), "04:00 UTC"),
+        (Kind::UnusualHour, Some(office), ""),
         (Kind::FailedAuth, None, "192.0.2.99"),
         (Kind::RotatedKeyInUse, Some(old), ""),
     ];
     assert_eq!(found, expected, "{}", summaries(&raised));
-    assert!(raised.iter().all(|alert| alert.status == Status::Resolved), "a night later all is over");
+    let goes_on = raised.iter().filter(|alert| alert.status != Status::Resolved);
+    let goes_on: Vec<Kind> = goes_on.map(|alert| alert.kind).collect();
+    assert_eq!(goes_on, [Kind::RotatedKeyInUse], "a night later all else is over");
     let of = |kind: Kind| raised.iter().find(|alert| alert.kind == kind).unwrap();
     assert_eq!(of(Kind::FailedAuth).count, 200);
     assert_eq!(of(Kind::RotatedKeyInUse).count, 2);
@@ -314,6 +317,9 @@ fn a_day_with_six_incidents_raises_six_alerts() {
     assert!(of(Kind::RotatedKeyInUse).summary.contains("was replaced by `old`"));
     assert!(of(Kind::FailedAuth).summary.starts_with("Somebody at 192.0.2.99 tries invalid keys: "));
     assert_eq!(of(Kind::NewClientAddress).details["ip"], "192.0.2.66");
+    assert_eq!(of(Kind::UnusualHour).details["hours"], serde_json::json!(["04:00 UTC"]));
+    world.hand.advance(24 * 60 * MINUTE);
+    world.flush();
     assert_eq!(world.alerts.open_count(), 0);
 }
 
@@ -328,14 +334,19 @@ fn ordinary_days_raise_nothing_however_they_fall() {
 }
 
 #[test]
-fn ten_thousand_refused_requests_are_one_alert() {
+fn ten_thousand_refused_requests_are_one_alert_whatever_is_known_of_the_key() {
     let mut world = World::new(1);
-    let key = world.ids[2];
+    // It is midnight then: an unusual hour for the office, and far more than the hobby ever asks for.
+    world.run(0..LEARNT, |_, _| {});
+    let [office, _, _, hobby, _] = world.ids;
     for _ in 0..100 {
-        world.see(Some(key), SERVICE[0], |_, seen| {
+        world.see(Some(office), OFFICE[0], |_, seen| {
             *seen = Seen { requests: 100, errors: 100, rate_limited: 100, ..*seen };
         });
-        world.guess("192.0.2.99", 100);
+        // Somebody goes on with a key that was revoked.
+        world.see(Some(hobby), "192.0.2.99", |_, seen| {
+            *seen = Seen { requests: 100, errors: 100, failed_auth: 100, ..*seen };
+        });
         world.flush();
         world.hand.advance(Duration::from_millis(200));
     }
@@ -383,6 +394,149 @@ fn more_addresses_than_are_told_apart_are_one_alert_with_the_others() {
         let others = raised.iter().find(|alert| alert.subject == "others").unwrap();
         assert_eq!(others.count, 600 * (round + 1));
         world.hand.advance(MINUTE);
+    }
+}
+
+#[test]
+fn a_night_over_three_unusual_hours_is_one_alert() {
+    let mut world = World::new(7);
+    world.run(0..LEARNT, |_, _| {});
+    let office = world.ids[0];
+    world.run(LEARNT..LEARNT + 1, |world, minute| {
+        if (120..300).contains(&minute) && minute % 20 == 0 || (120..125).contains(&minute) {
+            world.ask(office, OFFICE[0], 1, 0);
+        }
+    });
+    let raised = world.raised();
+    assert_eq!(raised.len(), 1, "{}", summaries(&raised));
+    let night = &raised[0];
+    assert_eq!((night.kind, night.count, night.status), (Kind::UnusualHour, 13, Status::Resolved));
+    assert_eq!(night.details["hours"], serde_json::json!(["02:00 UTC", "03:00 UTC", "04:00 UTC"]));
+}
+
+#[test]
+fn a_weekly_peak_is_an_alert_once_and_on_another_day_again() {
+    let mut world = World::new(7);
+    let service = world.ids[2];
+    let mut days = Vec::new();
+    for day in 0..24 {
+        let peaks = [7, 14, 16, 21].contains(&day);
+        world.run(day..day + 1, |world, minute| {
+            if peaks && (600..660).contains(&minute) {
+                world.ask(service, SERVICE[0], 60, 1);
+            }
+        });
+        days.extend(std::iter::repeat_n(day, world.raised().len() - days.len()));
+    }
+    assert_eq!(days, [7, 16], "{}", summaries(&world.raised()));
+}
+
+#[test]
+fn a_rotated_key_that_is_used_every_hour_is_one_alert() {
+    let mut world = World::new(1);
+    world.rotate_the_old_key();
+    let old = world.ids[4];
+    for _ in 0..30 {
+        world.see(Some(old), OFFICE[0], |sighting, seen| {
+            sighting.superseded = true;
+            *seen = Seen { requests: 1, admitted: 1, ..*seen };
+        });
+        world.flush();
+        world.hand.advance(60 * MINUTE);
+    }
+    assert_eq!(world.raised().iter().map(|alert| alert.count).collect::<Vec<_>>(), [30]);
+    world.hand.advance(24 * 60 * MINUTE);
+    world.flush();
+    assert_eq!(world.raised()[0].status, Status::Resolved);
+}
+
+/// Has two keys used from one place each, for long enough to know them.
+fn settled(world: &mut World) -> [KeyId; 2] {
+    let [one, other, ..] = world.ids;
+    for key in [one, other] {
+        let kind = Kind::NewClientAddress;
+        let rule = NewRule {
+            kind,
+            enabled: true,
+            key: Some(key),
+            threshold: Some(255.0),
+            window: None,
+            webhook: None,
+        };
+        world.alerts.create::<AlertsError>(ORDER, || Ok(rule)).unwrap();
+        world.ask(key, "10.0.0.1", 1, 0);
+    }
+    world.flush();
+    world.hand.advance(2 * 24 * 60 * MINUTE);
+    [one, other]
+}
+
+#[test]
+fn a_new_place_is_over_an_hour_later_though_it_stays_in_use() {
+    let mut world = World::new(1);
+    let [key, _] = settled(&mut world);
+    for minute in 0..90 {
+        world.ask(key, "203.0.113.9", 1, 0);
+        world.flush();
+        if minute == 30 {
+            world.restart();
+        }
+        world.hand.advance(MINUTE);
+    }
+    let raised = world.raised();
+    assert_eq!(raised.len(), 1, "{}", summaries(&raised));
+    assert_eq!((raised[0].status, raised[0].count), (Status::Resolved, 61));
+}
+
+#[test]
+fn many_new_places_of_one_key_hide_nothing_of_another() {
+    let mut world = World::new(1);
+    let [key, other] = settled(&mut world);
+    for address in 1..=25 {
+        world.ask(key, &format!("203.0.113.{address}"), 1, 0);
+        world.flush();
+    }
+    world.ask(other, "192.0.2.1", 1, 0);
+    world.ask(key, "203.0.113.25", 2, 0);
+    world.flush();
+    let raised = world.raised();
+    assert_eq!(raised.len(), 22, "{}", summaries(&raised));
+    let others = raised.iter().find(|alert| alert.subject == "others").unwrap();
+    assert_eq!((others.key, others.count), (Some(key), 7));
+    assert_eq!(others.details["latest_network"], "203.0.113.25");
+    assert_eq!(others.details["latest_key"], key.to_string());
+    assert_eq!(raised.iter().filter(|alert| alert.key == Some(other)).count(), 1);
+}
+
+#[test]
+fn more_keys_that_end_soon_than_are_told_apart_are_counted_as_long_as_there_are_any() {
+    let mut world = World::new(1);
+    let end = world.clock.now().wall.after(Duration::from_secs(5 * 86_400));
+    let issue = |number: u32| {
+        let name = KeyName::parse(&format!("guest {number}")).unwrap();
+        let settings = Settings { expires_at: Some(end), ..Settings::new(name, Scopes::EVERY, "standard") };
+        world.keys.issue::<KeysError>(ORDER, || Ok(settings)).unwrap().key.id
+    };
+    let keys: Vec<KeyId> = (0..1_003).map(issue).collect();
+    world.flush();
+    let others = |world: &World| {
+        let filter = Filter { after: None, status: None, key: None, kind: None, limit: 2_000 };
+        let mut raised = world.alerts.list(&filter).unwrap();
+        assert_eq!(raised.len(), 1_001);
+        raised.retain(|alert| alert.subject == "others");
+        (raised[0].count, raised[0].status)
+    };
+    assert_eq!(others(&world), (3, Status::Open));
+    let extend = |key: &Key| Ok::<_, KeysError>(Settings { expires_at: None, ..key.settings.clone() });
+    let filter = |key| Filter { after: None, status: None, key: Some(key), kind: None, limit: 1 };
+    let folded: Vec<KeyId> =
+        keys.into_iter().filter(|key| world.alerts.list(&filter(*key)).unwrap().is_empty()).collect();
+    for (key, expected) in
+        folded.into_iter().zip([(2, Status::Open), (1, Status::Open), (1, Status::Resolved)])
+    {
+        world.keys.change(key, Actor::System, extend).unwrap();
+        world.flush();
+        assert_eq!(others(&world), expected);
     }
 }
 

@@ -21,8 +21,8 @@ pub(super) struct Tallies<'a> {
 /// What was seen of one key.
 #[derive(Debug)]
 pub(super) struct Tally<'a> {
-    /// All its requests.
-    pub requests: Spot<'a>,
+    /// Those that were let through.
+    pub admitted: Spot<'a>,
     /// Those that went well, or failed by somebody's fault.
     pub judged: u64,
     /// Those that failed.
@@ -68,14 +68,14 @@ impl<'a> Tallies<'a> {
             add(self.admitted.entry((key, place)).or_insert_with(|| spot(0)), seen.admitted);
         }
         let tally = self.keys.entry(key).or_insert_with(|| Tally {
-            requests: spot(0),
+            admitted: spot(0),
             judged: 0,
             failures: spot(0),
             limited: spot(0),
             superseded: spot(0),
         });
         tally.judged += seen.requests.saturating_sub(seen.errors.saturating_sub(seen.failures));
-        add(&mut tally.requests, seen.requests);
+        add(&mut tally.admitted, seen.admitted);
         add(&mut tally.failures, seen.failures);
         add(&mut tally.limited, seen.rate_limited);
         add(&mut tally.superseded, if sighting.superseded { seen.requests } else { 0 });

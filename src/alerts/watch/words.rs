@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::episodes::Words;
+use super::episodes::{Name, Words};
 use super::places::NewPlace;
 use super::ring::Held;
 use super::tally::Spot;
@@ -78,7 +78,7 @@ pub(super) fn unusual_hour(
             "{} is used at an unusual hour: {requests} requests since {hour}, when it is usually not used",
             name(keyring, key)
         ),
-        json!({"hour": hour, "requests": requests, "usual_hours": usual}),
+        json!({"hours": [hour], "requests": requests, "usual_hours": usual}),
         example,
     )
 }
@@ -162,15 +162,15 @@ pub(super) fn key_expiring(key: &Key, end: Timestamp, now: Timestamp) -> Words {
 }
 
 /// What is said of subjects that are too many to be told apart.
-pub(super) fn others(kind: Kind) -> Words {
+pub(super) fn others(kind: Kind, latest: &Name) -> Words {
     let summary = match kind {
         Kind::FailedAuth => "More addresses try invalid keys than are told apart: this counts all others",
-        Kind::NewClientAddress => {
-            "Keys are used from more new addresses than are told apart: this counts all others"
-        }
+        Kind::NewClientAddress => "More new addresses are used than are told apart: this counts all others",
         _ => "The same is so of more keys than are told apart: this counts all others",
     };
-    Words { summary: summary.to_owned(), details: Map::new() }
+    let subject = Some(latest.subject.as_str()).filter(|subject| !subject.is_empty());
+    let details = json!({"latest_key": latest.key.map(|key| key.to_string()), "latest_network": subject});
+    Words { summary: summary.to_owned(), details: object(details) }
 }
 
 fn words(summary: String, details: Value, example: &Sighting) -> Words {

@@ -128,13 +128,32 @@ fn what_no_rule_can_be_is_refused_and_the_answer_names_the_field() {
             "`webhook.secret` ",
         ),
         (json!({"kind": "failed_auth", "webhook": {}}), "`webhook` "),
+        (json!({"kind": "failed_auth", "webhook": "http://h/pw"}), "`webhook` must be an object"),
+        (json!({"kind": "failed_auth", "webhook": ["http://h/pw"]}), "`webhook` must be an object"),
+        (
+            json!({"kind": "failed_auth", "webhook": {"url": "http://h/", "http://h/pw": 1}}),
+            "`webhook` must be an object",
+        ),
+        (
+            json!({"kind": "failed_auth", "webhook": {"url": "http://h/", "secret": 4711}}),
+            "`webhook.secret` must be text",
+        ),
+        (json!({"kind": "failed_auth", "webhook": {"url": {"pw": 1}}}), "`webhook.url` must be text"),
+        (
+            json!({"kind": "new_client_address", "threshold": 256}),
+            "`threshold` must be a whole number from 1",
+        ),
+        (json!({"kind": "request_spike", "window": "7h"}), "`window` must be 10s to 6h"),
         (json!({"kind": "failed_auth", "color": "red"}), "`color`"),
     ];
     for (body, expected) in cases {
         let error = server.admin(Request::post(RULES, &body)).expect_error(422, "invalid_request").json();
         let message = error["error"]["message"].as_str().unwrap();
         assert!(message.contains(expected), "{body}: {message}");
-        assert!(!message.contains("pw") && !message.contains("short"), "{message}");
+        assert!(
+            !message.contains("pw") && !message.contains("short") && !message.contains("4711"),
+            "{message}"
+        );
     }
     assert_eq!(rules(&server).len(), 8);
     let general = rule(&server, "failed_auth");

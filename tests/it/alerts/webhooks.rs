@@ -135,6 +135,19 @@ fn a_webhook_that_does_not_want_a_delivery_is_not_asked_for_ever() {
 }
 
 #[test]
+fn a_corrected_url_gets_what_the_wrong_one_did_not_take_at_once() {
+    let (server, wrong, right) = (TestServer::start(), Receiver::start(), Receiver::start());
+    let rule = watch_ends(&server, json!({"url": wrong.url()}));
+    wrong.answer_with(404);
+    let key = ending(&server);
+    in_time(&server, "it is asked again and again", || wrong.refused().len() >= 7);
+    let change = json!({"webhook": {"url": right.url()}});
+    server.admin(Request::new("PATCH", &format!("{RULES}/{rule}")).json(&change)).expect(200);
+    // No time goes by.
+    eventually("it arrives", || keys(&right) == [key.clone()]);
+}
+
+#[test]
 fn each_service_is_told_in_its_own_way() {
     let server = TestServer::start();
     let receivers = ["ntfy", "slack", "discord"].map(|format| {
@@ -200,6 +213,10 @@ fn a_rule_that_goes_takes_its_deliveries_with_it() {
     eventually("it is asked", || !receiver.refused().is_empty());
     server.admin(Request::new("DELETE", &format!("{RULES}/{rule}"))).expect(200);
     receiver.answer_with(200);
+    // Nor is it sent once it would be due again.
+    server.pass(60);
+    std::thread::sleep(Duration::from_millis(1_200));
+    assert_eq!(receiver.taken().len(), 0);
     watch_ends(&server, json!({"url": receiver.url()}));
     let next = ending(&server);
     in_time(&server, "the new rule's alerts arrive", || receiver.taken().len() == 2);
