@@ -72,6 +72,13 @@ CREATE TABLE reports (
 -- Not only keys are made by requests that may be repeated.
 ALTER TABLE idempotency RENAME COLUMN key_id TO made;
 
+CREATE INDEX reports_by_day ON reports (day);
+
+-- Who came before and after a key, and what became of it.
+CREATE INDEX keys_by_predecessor ON keys (rotated_from) WHERE rotated_from IS NOT NULL;
+CREATE INDEX keys_by_successor ON keys (rotated_to) WHERE rotated_to IS NOT NULL;
+CREATE INDEX audit_by_target ON audit (target, sequence);
+
 CREATE TABLE alert_rules (
     id             TEXT PRIMARY KEY,            -- rule_ and 24 base62 characters
     kind           TEXT NOT NULL,

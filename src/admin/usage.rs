@@ -11,7 +11,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::usage::Figures;
 use crate::http::ApiError;
 use crate::store;
-use crate::store::usage::{Group, Query, Step, Sum, Sums};
+use crate::store::usage::{Group, MOST_ROWS, Query, Step, Sum, Sums};
 
 /// Which usage is asked for.
 #[derive(Deserialize)]
@@ -94,7 +94,14 @@ pub(super) async fn show(call: Call) -> Result<HttpResponse, ApiError> {
 }
 
 fn answer(rooms: &Rooms, query: &Query) -> Result<Vec<u8>, ApiError> {
-    let sums = rooms.store.read(|db| store::usage::sum(db, query))?;
+    // Much of it takes long to read: others that read have their own connections.
+    let sums = rooms.store.read_apart(|db| store::usage::sum(db, query))?;
+    if sums.rows.len() > MOST_ROWS {
+        return Err(ApiError::bad_request(format!(
+            "the query string: the answer would have more than {MOST_ROWS} rows: ask for a shorter time, a longer \
+             `step`, or fewer groups in `group_by`"
+        )));
+    }
     serde_json::to_vec(&UsageView::new(query, sums)).map_err(|error| {
         tracing::error!("usage cannot be written down: {error}");
         ApiError::Internal

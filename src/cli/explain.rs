@@ -124,6 +124,15 @@ fn request(explained: &Value) -> String {
 
 fn verdict(explained: &Value) -> String {
     if explained["allowed"] == true {
+        let skips = rows(explained, "steps").iter().filter(|step| step["outcome"] == "skip");
+        let open: Vec<String> = skips
+            .filter_map(|step| step["step"].as_str())
+            .filter(|step| !matches!(*step, "bearer_token" | "format"))
+            .map(|step| format!("`{}`", clean(step)))
+            .collect();
+        if !open.is_empty() {
+            return format!("Allowed, as far as could be tried: not looked at were {}.", open.join(", "));
+        }
         return "Allowed: the request would be let through.".to_owned();
     }
     let error = &explained["error"];

@@ -2,6 +2,8 @@
 
 use anyhow::{Result, bail};
 
+use serde_json::Value;
+
 use super::Misuse;
 use super::client::Client;
 use crate::domain::id::KeyId;
@@ -10,15 +12,16 @@ use crate::domain::token;
 /// As many keys of one name are told apart in an error.
 const TOLD_APART: usize = 5;
 
-/// Returns the id of the key that the text names: its id, or its name if no other key has it.
+/// Returns the id of the key that the text names: its id, or its name if no other key has it but those that handed
+/// over to it.
 pub(super) async fn key_id(client: &Client, text: &str) -> Result<String> {
     refuse_secret(text)?;
     if text.parse::<KeyId>().is_ok() {
         return Ok(text.to_owned());
     }
     let found = client.list("/admin/v1/keys", &[("search", text)]).await?;
-    let named = found.iter().filter(|key| key["name"] == text);
-    let ids: Vec<&str> = named.filter_map(|key| key["id"].as_str()).collect();
+    let named: Vec<&Value> = found.iter().filter(|key| key["name"] == text).collect();
+    let ids = latest(&named);
     match ids.as_slice() {
         [id] => Ok((*id).to_owned()),
         [] => bail!("no key has the id or the name `{text}`: see GET /admin/v1/keys"),
@@ -28,6 +31,12 @@ pub(super) async fn key_id(client: &Client, text: &str) -> Result<String> {
             bail!("{} keys have the name `{text}`: name one by its id ({some}{more})", ids.len())
         }
     }
+}
+
+/// Returns the ids of the keys that handed over to none of the others.
+fn latest<'a>(keys: &[&'a Value]) -> Vec<&'a str> {
+    let has_successor = |key: &Value| keys.iter().any(|other| other["rotated_from"] == key["id"]);
+    keys.iter().filter(|key| !has_successor(key)).filter_map(|key| key["id"].as_str()).collect()
 }
 
 /// Returns the path of a thing with an id; fails if the text can be none.
@@ -54,7 +63,21 @@ pub(super) fn refuse_secret(text: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn a_name_is_the_latest_key_s_of_a_line_of_rotations() {
+        let keys = [
+            json!({"id": "key_3", "rotated_from": "key_2"}),
+            json!({"id": "key_2", "rotated_from": "key_1"}),
+            json!({"id": "key_1", "rotated_from": null}),
+            json!({"id": "key_9", "rotated_from": null}),
+        ];
+        assert_eq!(latest(&keys.iter().take(3).collect::<Vec<_>>()), ["key_3"]);
+        assert_eq!(latest(&keys.iter().collect::<Vec<_>>()), ["key_3", "key_9"]);
+    }
 
     #[test]
     fn an_id_is_nothing_that_leads_elsewhere() {

@@ -103,6 +103,11 @@ impl Keyring {
         self.index().digests.contains_key(&id)
     }
 
+    /// Tells whether there is any key.
+    pub fn has_any(&self) -> bool {
+        !self.index().digests.is_empty()
+    }
+
     /// Returns the digest of a token.
     pub fn digest(&self, token: &Token) -> Digest {
         self.digester.digest(token)

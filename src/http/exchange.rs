@@ -234,6 +234,8 @@ impl Exchange {
             peak_concurrent: permit.in_flight(),
         });
         let latency = self.clock.steady().saturating_sub(self.started.steady);
+        // To the microsecond, as it is kept: sums of some add up to sums of all.
+        let latency = Duration::from_micros(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
         let mut latencies = Histogram::default();
         latencies.record(latency);
         let (tokens, certainty) = self.tokens.get().unwrap_or((Tokens::default(), Certainty::Told));

@@ -58,7 +58,8 @@ impl Keys {
     ) -> Result<bool, KeysError> {
         let _turn = self.turn();
         let filter = store::audit::Filter { limit: 1, ..Default::default() };
-        if !self.store.read(|connection| store::audit::list(connection, &filter))?.is_empty() {
+        let is_first = self.store.read(|connection| store::audit::list(connection, &filter))?.is_empty();
+        if !is_first || self.keyring.has_any() {
             return Ok(false);
         }
         let token = Token::random(&self.random)?;

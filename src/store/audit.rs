@@ -76,16 +76,19 @@ fn insert(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
 
 /// Returns the newest rows that the filter lets through, newest first.
 pub fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<Chained>> {
+    // Said so, it is found by its index.
+    let target = if filter.target.is_some() { "target = ?3" } else { "?3 IS NULL" };
+    let sql = format!(
+        "SELECT *
+         FROM audit
+         WHERE (?1 IS NULL OR sequence < (SELECT sequence FROM audit WHERE id = ?1))
+           AND (?2 IS NULL OR action = ?2)
+           AND {target}
+         ORDER BY sequence DESC
+         LIMIT ?4"
+    );
     connection
-        .prepare_cached(
-            "SELECT *
-             FROM audit
-             WHERE (?1 IS NULL OR sequence < (SELECT sequence FROM audit WHERE id = ?1))
-               AND (?2 IS NULL OR action = ?2)
-               AND (?3 IS NULL OR target = ?3)
-             ORDER BY sequence DESC
-             LIMIT ?4",
-        )?
+        .prepare_cached(&sql)?
         .query_map((&filter.after, &filter.action, &filter.target, filter.limit), chained)?
         .collect()
 }
@@ -140,8 +143,9 @@ fn chained(row: &rusqlite::Row<'_>) -> rusqlite::Result<Chained> {
             id: row.get("id")?,
             at: column::time(row, "at")?,
             via: row.get("via")?,
-            uid: row.get("uid")?,
-            pid: row.get("pid")?,
+            // A number that no process has was written by somebody else: what stands for it fits no digest either.
+            uid: row.get::<_, Option<i64>>("uid")?.map(|uid| uid.try_into().unwrap_or(u32::MAX)),
+            pid: row.get::<_, Option<i64>>("pid")?.map(|pid| pid.try_into().unwrap_or(i32::MIN)),
             action: row.get("action")?,
             target: row.get("target")?,
             before: row.get("before")?,

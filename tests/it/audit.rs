@@ -96,6 +96,8 @@ fn whatever_is_done_to_the_audit_log_in_the_file_is_found_and_named() {
         ("UPDATE audit SET target = 'key_000000000000000000000000' WHERE sequence = 3", 3, "changed"),
         ("UPDATE audit SET at = at - 1 WHERE sequence = 6", 6, "changed"),
         ("UPDATE audit SET uid = 0 WHERE sequence = 2", 2, "changed"),
+        ("UPDATE audit SET uid = -5 WHERE sequence = 2", 2, "changed"),
+        ("UPDATE audit SET sequence = -1 WHERE sequence = 3", 3, "number -1 follows on number 0"),
         ("UPDATE audit SET after = NULL WHERE sequence = 1", 1, "changed"),
         ("UPDATE audit SET digest = zeroblob(32) WHERE sequence = 4", 4, "changed"),
         ("UPDATE audit SET previous_digest = zeroblob(32) WHERE sequence = 4", 4, "follow"),

@@ -28,10 +28,10 @@ fn render(advice: &Value, screen: Screen) -> String {
             report(noted).render(screen)
         ));
     }
+    let remarks = rows(advice, "notes").iter().filter_map(Value::as_str);
+    shown.extend(remarks.map(|remark| format!("\n{}\n", clean(remark))));
     if suggestions.is_empty() {
-        let reason =
-            advice["reason"].as_str().map(|reason| format!(" {}", clean(reason))).unwrap_or_default();
-        shown.push(format!("\nNothing to suggest.{reason}\n"));
+        shown.push("\nNothing to suggest.\n".to_owned());
         return shown.concat();
     }
     shown.push(format!("\n{}", suggested(suggestions).render(screen)));
@@ -148,9 +148,9 @@ To apply all of it, PATCH /admin/v1/keys/key_1:
     fn no_advice_is_told_as_such() {
         let mut none = advice();
         (none["suggestions"], none["report_only"]) = (json!([]), json!([]));
-        none["reason"] = json!("The key was not used.");
+        none["notes"] = json!(["Nothing was let through."]);
         let shown = render(&none, Screen::PLAIN);
-        assert!(shown.ends_with("\nNothing to suggest. The key was not used.\n"), "{shown}");
+        assert!(shown.ends_with("\nNothing was let through.\n\nNothing to suggest.\n"), "{shown}");
         assert!(!shown.contains("PATCH") && !shown.contains("tried out"), "{shown}");
     }
 }

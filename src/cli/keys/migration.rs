@@ -20,7 +20,8 @@ fn render(migration: &Value, screen: Screen) -> String {
     if !migration["old_expires_at"].is_null() {
         shown.push(format!(" The old key's end: {}.", time(migration, "old_expires_at")));
     }
-    if !migration["revoke_when_quiet"].is_null() {
+    let is_over = migration["old_status"].as_str().is_some_and(|status| status != "active");
+    if !migration["revoke_when_quiet"].is_null() && !is_over {
         let quiet = clean(&text(migration, "revoke_when_quiet"));
         shown.push(format!(" It is revoked once it has been quiet for {quiet}."));
     }

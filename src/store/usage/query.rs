@@ -13,7 +13,11 @@ use crate::domain::offset::Offset;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Figures;
 
-/// Returns the sums, by time and then by group, as of one moment.
+/// More rows fit in no answer.
+pub const MOST_ROWS: usize = 200_000;
+
+/// Returns the sums, by time and then by group, as of one moment. Once there are more than [`MOST_ROWS`], no more is
+/// read.
 pub fn sum(connection: &Connection, query: &Query) -> rusqlite::Result<Sums> {
     let snapshot = connection.unchecked_transaction()?;
     let Plan { from, parts } = plan(query, Since::read(&snapshot)?);
@@ -94,6 +98,9 @@ impl<'a> Tally<'a> {
         let Some(owner) = owner else { return Ok(()) };
         let half = part.tier.seconds() / 2;
         let each = |row: Found<'_>| {
+            if self.sums.len() > MOST_ROWS {
+                return Ok(());
+            }
             let middle = Timestamp::from_seconds(row.start()? + half);
             let start = self.query.offset.floor(middle, self.query.step.length()).as_seconds();
             let series = usize::try_from(row.series()?).ok().and_then(|number| self.series.get(number));

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::harness::{Request, TestServer};
+use crate::harness::{Binary, Request, TestServer};
 
 const VERIFY: &str = "/admin/v1/usage/verify";
 
@@ -54,4 +54,22 @@ fn proving_usage_takes_no_parameters_and_needs_the_token() {
     server.admin(Request::get(&format!("{VERIFY}?step=day"))).expect_error(400, "invalid_request");
     server.admin(Request::new("POST", VERIFY)).expect_error(405, "method_not_allowed");
     Request::get(VERIFY).send(server.admin).expect_error(401, "missing_admin_token");
+}
+
+#[test]
+fn latencies_of_several_keys_add_up_to_the_microsecond() {
+    let binary = Binary::start("plans.standard.requests_per_minute = 10000\n");
+    let mut keys = vec![binary.default_key()];
+    for name in ["a", "b", "c"] {
+        let body = json!({"name": name, "scopes": ["*"]});
+        let made = binary.admin(Request::post("/admin/v1/keys", &body)).expect(201).json();
+        keys.push(made["key"].as_str().unwrap().to_owned());
+    }
+    for _ in 0..25 {
+        for key in &keys {
+            binary.call(key, Request::get("/v1/key")).expect(200);
+        }
+    }
+    let told = binary.admin(Request::get(VERIFY)).expect(200).json();
+    assert_eq!(told["ok"], true, "{told}");
 }
