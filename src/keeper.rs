@@ -270,6 +270,11 @@ impl Writer {
         self.rooms.flush.max(at_least)
     }
 
+    /// Returns how long windows may go unwritten.
+    fn pause_of_windows(&self) -> Duration {
+        if self.log_watch.is_sparing() { SPARING } else { WINDOWS }
+    }
+
     fn gather(&mut self, jobs: Vec<Job>, flush: bool, stop: bool) -> Work {
         self.unkept.extend(self.rooms.changed.try_iter().map(|allowance| (allowance.id, allowance)));
         if flush {
@@ -279,7 +284,8 @@ impl Writer {
             self.usage.merge(fresh);
         }
         let now = Instant::now();
-        let windows_are_due = now.duration_since(self.last_windows) >= WINDOWS && now >= self.again;
+        let windows_are_due =
+            now.duration_since(self.last_windows) >= self.pause_of_windows() && now >= self.again;
         Work {
             jobs,
             usage: flush && !self.usage.is_empty(),

@@ -14,7 +14,7 @@ pub struct LogLimits {
     pub spare: u64,
 }
 
-/// How often usage is written while the log is to be spared.
+/// How often usage and the state of limits are written while the log is to be spared.
 pub(super) const SPARING: Duration = Duration::from_secs(60);
 /// How often the log is looked at.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -82,14 +82,14 @@ fn tell(before: State, now: State, bytes: u64) {
     if before == State::Short && now != before {
         tracing::warn!(
             "the write-ahead log of the database is {mebibytes:.1} MiB long and grows: another program reads the \
-             database in one long transaction, such as an open sqlite3 shell or a copy that hangs. End it, and the log \
-             gets short again"
+             database in one long transaction, such as an open sqlite3 shell or a copy that hangs, or a large backup is being made. Once that \
+             ends, the log gets short again"
         );
     }
     if before != State::TooLong && now == State::TooLong {
         tracing::warn!(
-            "the write-ahead log is {mebibytes:.1} MiB long: usage is written every {SPARING:?} until the other \
-             program ends its transaction"
+            "the write-ahead log is {mebibytes:.1} MiB long: usage and used-up limits are written every \
+             {SPARING:?} until nobody holds it any more"
         );
     }
     if before != State::Short && now == State::Short {

@@ -11,8 +11,9 @@ use crate::domain::token;
 
 /// The longest user agent that is kept, in characters.
 const LONGEST_AGENT: usize = 200;
-/// How many are told apart; who comes beyond that is counted without address and user agent.
+/// How many are told apart, of all keys and of each; who comes beyond that is counted without address and user agent.
 const MOST: usize = 20_000;
+const MOST_OF_A_KEY: u32 = 500;
 
 /// One key for the whole process, so that what threads counted can be merged.
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
@@ -20,7 +21,11 @@ static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 /// Who was seen, by the hash of who they are: 64 bits under a random key, so that nobody makes two alike, and a
 /// client that is known already costs no allocation.
 #[derive(Debug, Default)]
-pub struct Sightings(HashMap<u64, (Sighting, Seen)>);
+pub struct Sightings {
+    seen: HashMap<u64, (Sighting, Seen)>,
+    /// How many of them each key has.
+    of_key: HashMap<Option<KeyId>, u32>,
+}
 
 /// Who asks for what, as the request itself says it.
 #[derive(Clone, Copy, Debug, Hash)]
@@ -42,42 +47,56 @@ impl Sightings {
     pub fn note(&mut self, who: Who<'_>, seen: &Seen) {
         let who = Who { user_agent: if who.key.is_some() { who.user_agent } else { b"" }, ..who };
         let hash = HASHER.hash_one(who);
-        if let Some((_, known)) = self.0.get_mut(&hash) {
-            return known.merge(seen);
+        if let Some((_, known)) = self.seen.get_mut(&hash) {
+            known.merge(seen);
+        } else if self.has_room(who.key) || who.is_nobody() {
+            self.insert(hash, who.sighting(), seen.clone());
+        } else {
+            self.note(who.nobody(), seen);
         }
-        if self.0.len() >= MOST && (who.client.is_some() || !who.user_agent.is_empty()) {
-            return self.note(Who { client: None, user_agent: b"", ..who }, seen);
-        }
-        self.0.insert(hash, (who.sighting(), seen.clone()));
     }
 
     /// Adds what others saw.
     pub fn merge(&mut self, other: Self) {
-        for (hash, (sighting, seen)) in other.0 {
-            if let Some((_, known)) = self.0.get_mut(&hash) {
+        for (hash, (sighting, seen)) in other.seen {
+            if let Some((_, known)) = self.seen.get_mut(&hash) {
                 known.merge(&seen);
-            } else if self.0.len() < MOST {
-                self.0.insert(hash, (sighting, seen));
+            } else if self.has_room(sighting.key) {
+                self.insert(hash, sighting, seen);
             } else {
-                let who = Who {
-                    key: sighting.key,
-                    superseded: sighting.superseded,
-                    client: None,
-                    user_agent: b"",
-                    endpoint: sighting.endpoint,
-                };
-                self.note(who, &seen);
+                let Sighting { key, superseded, endpoint, .. } = sighting;
+                self.note(Who { key, superseded, client: None, user_agent: b"", endpoint }, &seen);
             }
         }
     }
 
     /// Returns everybody, with what was seen of them.
     pub fn iter(&self) -> impl Iterator<Item = (&Sighting, &Seen)> {
-        self.0.values().map(|(sighting, seen)| (sighting, seen))
+        self.seen.values().map(|(sighting, seen)| (sighting, seen))
+    }
+
+    /// Whoever has no known key is told apart by address alone, for the sake of alerts: as far as there is room.
+    fn has_room(&self, key: Option<KeyId>) -> bool {
+        let of_key = self.of_key.get(&key).copied().unwrap_or(0);
+        self.seen.len() < MOST && (key.is_none() || of_key < MOST_OF_A_KEY)
+    }
+
+    fn insert(&mut self, hash: u64, sighting: Sighting, seen: Seen) {
+        *self.of_key.entry(sighting.key).or_default() += 1;
+        self.seen.insert(hash, (sighting, seen));
     }
 }
 
 impl Who<'_> {
+    /// Returns the same without what tells one client from another.
+    const fn nobody(self) -> Self {
+        Self { client: None, user_agent: b"", ..self }
+    }
+
+    const fn is_nobody(&self) -> bool {
+        self.client.is_none() && self.user_agent.is_empty()
+    }
+
     fn sighting(&self) -> Sighting {
         let agent = String::from_utf8_lossy(self.user_agent);
         let agent: String = agent.chars().filter(|letter| !letter.is_control()).take(LONGEST_AGENT).collect();
@@ -134,13 +153,15 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_nothing_is_lost_for_it() {
-        let (mut one, mut other) = (Sightings::default(), Sightings::default());
-        for number in 0..30_000 {
-            one.note(who(KEY, number, b"a"), &seen());
-            other.note(who(KEY, number + 15_000, b"a"), &seen());
+        for (key, most) in [(KEY, MOST_OF_A_KEY as usize), (None, MOST)] {
+            let (mut one, mut other) = (Sightings::default(), Sightings::default());
+            for number in 0..30_000 {
+                one.note(who(key, number, b"a"), &seen());
+                other.note(who(key, number + 15_000, b"a"), &seen());
+            }
+            one.merge(other);
+            assert!(one.seen.len() <= most + 2, "{}", one.seen.len());
+            assert_eq!(one.iter().map(|(_, seen)| seen.requests).sum::<u64>(), 60_000);
         }
-        one.merge(other);
-        assert!(one.0.len() <= MOST + 2, "{}", one.0.len());
-        assert_eq!(one.iter().map(|(_, seen)| seen.requests).sum::<u64>(), 60_000);
     }
 }
