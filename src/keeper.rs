@@ -43,7 +43,7 @@ use crate::store::windows::SavedWindow;
 use crate::store::{self, Store, StoreError};
 use clearing::Clearing;
 pub use log_watch::LogLimits;
-use log_watch::{LogWatch, SPARING};
+use log_watch::LogWatch;
 use pruning::Pruning;
 use quiet::Quiet;
 use telling::Telling;
@@ -262,17 +262,17 @@ impl Writer {
 
     /// Returns how long to wait before usage is written again.
     fn pause(&self) -> Duration {
-        let at_least = match () {
-            () if self.log_watch.is_sparing() => SPARING,
-            () if self.failing => AGAIN,
-            () => Duration::ZERO,
-        };
-        self.rooms.flush.max(at_least)
+        let at_least = if self.failing { AGAIN } else { Duration::ZERO };
+        self.rooms.flush.max(at_least).max(self.sparing().unwrap_or_default())
     }
 
     /// Returns how long windows may go unwritten.
     fn pause_of_windows(&self) -> Duration {
-        if self.log_watch.is_sparing() { SPARING } else { WINDOWS }
+        self.sparing().unwrap_or(WINDOWS)
+    }
+
+    fn sparing(&self) -> Option<Duration> {
+        self.log_watch.pause(self.rooms.log_limits)
     }
 
     fn gather(&mut self, jobs: Vec<Job>, flush: bool, stop: bool) -> Work {

@@ -14,8 +14,10 @@ pub struct LogLimits {
     pub spare: u64,
 }
 
-/// How often usage and the state of limits are written while the log is to be spared.
-pub(super) const SPARING: Duration = Duration::from_secs(60);
+/// How often usage and the state of limits are written while the log is to be spared: half as often with each doubling
+/// of the log, down to the latter.
+const SPARING: Duration = Duration::from_secs(60);
+const SELDOM: Duration = Duration::from_secs(600);
 /// How often the log is looked at.
 const PAUSE: Duration = Duration::from_millis(500);
 const MIB: u64 = 1024 * 1024;
@@ -30,6 +32,8 @@ impl Default for LogLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum State {
     Short,
+    /// Another program may hold it, or one of the store's own reads, which end by themselves.
+    MayBeHeld,
     Long,
     TooLong,
 }
@@ -39,17 +43,20 @@ enum State {
 pub(super) struct LogWatch {
     next: Instant,
     state: State,
+    /// How long it was, in bytes, if somebody held it.
+    held: u64,
 }
 
 impl LogWatch {
     /// Returns a watch that looks at once.
     pub(super) fn new() -> Self {
-        Self { next: Instant::now(), state: State::Short }
+        Self { next: Instant::now(), state: State::Short, held: 0 }
     }
 
-    /// Tells whether the log is to be spared.
-    pub(super) fn is_sparing(&self) -> bool {
-        self.state == State::TooLong
+    /// Returns how long to wait between writes if the log is to be spared.
+    pub(super) fn pause(&self, limits: LogLimits) -> Option<Duration> {
+        let doublings = (self.held / limits.spare.max(1)).max(1).ilog2();
+        (self.state == State::TooLong).then(|| SPARING.saturating_mul(1 << doublings.min(8)).min(SELDOM))
     }
 
     /// Looks at the log, if it is time to; tells whether it need not be spared any more.
@@ -59,16 +66,27 @@ impl LogWatch {
             return false;
         }
         self.next = now + PAUSE;
+        let reads_before = rooms.store.long_reads();
         // What keeps the database from being read is told of by whoever writes.
-        let Ok(bytes) = held(rooms) else { return false };
-        let state = match bytes {
-            _ if bytes > rooms.log_limits.spare => State::TooLong,
-            _ if bytes > rooms.log_limits.warn => State::Long,
-            _ => State::Short,
-        };
-        let before = std::mem::replace(&mut self.state, state);
-        tell(before, state, bytes);
-        before == State::TooLong && state != before
+        let Ok(held) = held(rooms) else { return false };
+        self.held = held;
+        let is_ours = reads_before + rooms.store.long_reads() > 0;
+        let now = self.judge(is_ours, rooms.log_limits);
+        let before = std::mem::replace(&mut self.state, now);
+        // While new reads go on and on beside old ones, there is no moment at which nobody holds the log.
+        rooms.store.hold_long_reads(self.state == State::MayBeHeld && held > rooms.log_limits.spare);
+        tell(before, self.state, held);
+        before == State::TooLong && self.state != before
+    }
+
+    /// Blames another program only once it has held the log twice in a row while no long read of the store's own did.
+    fn judge(&self, is_ours: bool, limits: LogLimits) -> State {
+        match self.held {
+            held if held <= limits.warn => State::Short,
+            _ if self.state == State::Short || self.state == State::MayBeHeld && is_ours => State::MayBeHeld,
+            held if held <= limits.spare => State::Long,
+            _ => State::TooLong,
+        }
     }
 }
 
@@ -79,20 +97,20 @@ fn held(rooms: &Rooms) -> Result<u64, crate::store::StoreError> {
 
 fn tell(before: State, now: State, bytes: u64) {
     let mebibytes = bytes as f64 / MIB as f64;
-    if before == State::Short && now != before {
+    if before < State::Long && now >= State::Long {
         tracing::warn!(
             "the write-ahead log of the database is {mebibytes:.1} MiB long and grows: another program reads the \
-             database in one long transaction, such as an open sqlite3 shell or a copy that hangs, or a large backup is being made. Once that \
-             ends, the log gets short again"
+             database in one long transaction, such as an open sqlite3 shell or a copy that hangs. Once that ends, the \
+             log gets short again"
         );
     }
     if before != State::TooLong && now == State::TooLong {
         tracing::warn!(
             "the write-ahead log is {mebibytes:.1} MiB long: usage and used-up limits are written every \
-             {SPARING:?} until nobody holds it any more"
+             {SPARING:?}, and less often the longer it gets, until nobody holds it any more"
         );
     }
-    if before != State::Short && now == State::Short {
+    if before >= State::Long && now == State::Short {
         tracing::info!("nothing holds the write-ahead log any more");
     }
 }
@@ -168,7 +186,9 @@ mod tests {
             assert_eq!((look(), said()), ((State::Short, false), String::new()));
             let reader = read_on(rooms.store.path());
             write(&rooms.store, LIMITS.warn);
-            assert_ne!(look().0, State::Short);
+            // Whoever reads may be done by the next look.
+            assert_eq!((look().0, said()), (State::MayBeHeld, String::new()));
+            assert!(look().0 >= State::Long);
             assert_eq!(said().matches("another program reads the database").count(), 1);
             write(&rooms.store, LIMITS.spare);
             assert_eq!(look(), (State::TooLong, false));
@@ -181,6 +201,50 @@ mod tests {
         });
         drop(rooms);
         std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_log_that_a_read_of_its_own_holds_is_neither_spared_nor_told_of_and_more_such_reads_wait_for_it() {
+        let folder = testing::folder("log-own");
+        let rooms = Rooms { log_limits: LIMITS, ..testing::rooms(&folder) };
+        let (store, mut watch) = (&rooms.store, LogWatch::new());
+        let mut look = || {
+            watch.next = Instant::now();
+            watch.look(&rooms);
+            (watch.state, watch.pause(LIMITS))
+        };
+        let held = store.read_apart(|db| {
+            let read = || db.execute_batch("BEGIN; SELECT count(*) FROM keys");
+            read()?;
+            write(store, LIMITS.spare * 2);
+            assert_eq!((look(), look()), ((State::MayBeHeld, None), (State::MayBeHeld, None)));
+            std::thread::scope(|scope| {
+                let more = scope.spawn(|| store.read_apart(|_| Ok(())).unwrap());
+                std::thread::sleep(Duration::from_millis(50));
+                assert!(!more.is_finished());
+                db.execute_batch("COMMIT")?;
+                assert_eq!(look(), (State::Short, None));
+                more.join().unwrap();
+                Ok(store.held_log().unwrap())
+            })
+        });
+        assert_eq!(held.unwrap(), 0);
+        drop(rooms);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn the_longer_a_log_is_held_the_more_seldom_it_is_written() {
+        let limits = LogLimits::default();
+        let pause = |state, mebibytes: u64| {
+            let watch = LogWatch { next: Instant::now(), state, held: mebibytes * MIB };
+            watch.pause(limits).map(|pause| pause.as_secs())
+        };
+        let cases = [(257, 60), (511, 60), (512, 120), (1024, 240), (2048, 480), (4096, 600), (1 << 30, 600)];
+        for (mebibytes, seconds) in cases {
+            assert_eq!(pause(State::TooLong, mebibytes), Some(seconds), "{mebibytes} MiB");
+            assert_eq!(pause(State::MayBeHeld, mebibytes), None);
+        }
     }
 
     /// Counts a request of another minute with each call.

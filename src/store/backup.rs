@@ -96,7 +96,10 @@ impl Store {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create_new(true).mode(0o600).open(&path)?;
         let unfinished = Unfinished(path);
-        fill(self.path(), &unfinished.0)?;
+        {
+            let _reading = self.apart.begin();
+            fill(self.path(), &unfinished.0)?;
+        }
         check(&unfinished.0)?;
         let bytes = file.metadata()?.len();
         Ok(Copy { file, bytes, _turn: turn })

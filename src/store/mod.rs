@@ -5,6 +5,7 @@
 
 pub mod alert_rules;
 pub mod alerts;
+mod apart;
 pub mod audit;
 pub mod backup;
 mod column;
@@ -35,6 +36,7 @@ use std::sync::atomic::AtomicBool;
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use apart::Apart;
 pub use open::OpenError;
 
 type Pool = r2d2::Pool<SqliteConnectionManager>;
@@ -47,6 +49,8 @@ pub struct Store {
     readers: Pool,
     /// Whether a copy is being made or handed out.
     copying: Arc<AtomicBool>,
+    /// Its own long reads.
+    apart: Apart,
     /// Held as long as the process lives: no second daemon may open the same database.
     _lock: File,
 }
@@ -99,7 +103,19 @@ impl Store {
         &self,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
+        let _reading = self.apart.begin();
         Ok(query(&open::reader(&self.path)?)?)
+    }
+
+    /// Returns how many reads there are by [`Self::read_apart`] and for copies: each holds the write-ahead log.
+    pub fn long_reads(&self) -> usize {
+        self.apart.reading()
+    }
+
+    /// Makes new long reads wait, so that the log can be brought to its end once those under way are over; or lets them
+    /// go on.
+    pub fn hold_long_reads(&self, hold: bool) {
+        self.apart.hold_back(hold);
     }
 
     /// Runs statements as one transaction, on the disk when this returns; an error undoes them all.

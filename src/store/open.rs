@@ -10,6 +10,7 @@ use std::time::Duration;
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 
+use super::apart::Apart;
 use super::backup::remove_unfinished;
 use super::create::make_if_missing;
 use super::folder::{existing_folder_of, make_folder_of};
@@ -117,7 +118,14 @@ impl Store {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let writer = pool(path, flags, 1, 2_048).map_err(|error| broken(error.into()))?;
         let readers = pool(path, READ_ONLY, READERS, READER_CACHE).map_err(|error| broken(error.into()))?;
-        Ok(Self { path: path.to_owned(), writer, readers, copying: Arc::default(), _lock: lock })
+        Ok(Self {
+            path: path.to_owned(),
+            writer,
+            readers,
+            copying: Arc::default(),
+            apart: Apart::default(),
+            _lock: lock,
+        })
     }
 }
 
