@@ -21,7 +21,7 @@ use crate::store::backup::Copy;
 use crate::store::{self, StoreError};
 
 /// As much of the copy is in memory at a time, in bytes.
-const PIECE: usize = 128 * 1024;
+const PIECE: usize = 64 * 1024;
 
 /// Closes the connection, so that nobody takes what came until then for the whole.
 #[derive(Debug, thiserror::Error)]

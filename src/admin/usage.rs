@@ -1,5 +1,6 @@
 //! What was used, by time and by key, endpoint, status or model.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpResponse;
@@ -10,6 +11,7 @@ use crate::domain::offset::Offset;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Figures;
 use crate::http::ApiError;
+use crate::http::block::gently;
 use crate::store;
 use crate::store::usage::{Group, MOST_ROWS, Query, Step, Sum, Sums};
 
@@ -89,7 +91,8 @@ pub(super) async fn show(call: Call) -> Result<HttpResponse, ApiError> {
     let query = parse(&asked, call.rooms.clock.now().wall)?;
     call.flush().await;
     // A long answer is written down there too, so that the thread goes on with others.
-    let json = call.block(move |rooms| answer(rooms, &query)).await?;
+    let rooms = Arc::clone(&call.rooms);
+    let json = gently(move || answer(&rooms, &query)).await?;
     Ok(HttpResponse::Ok().content_type("application/json").body(json))
 }
 

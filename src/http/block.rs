@@ -20,8 +20,21 @@ where
     }
 }
 
-/// How much the work of [`gently`] steps back behind all other threads, in steps of `nice(2)`.
-const NICENESS: i32 = 10;
+/// How far a thread goes behind others where a processor is wanted by both, see `nice(2)`.
+#[derive(Clone, Copy, Debug)]
+pub enum Nice {
+    /// It gets a third of what others get: somebody waits for its answer, but no request does.
+    Behind = 5,
+    /// A tenth, for long work.
+    FarBehind = 10,
+}
+
+/// Lets other threads go before the calling one, and before those that it starts from now on.
+pub fn step_back(nice: Nice) {
+    use rustix::process::nice as add;
+    // Linux takes it for the calling thread alone. Where it is refused, the work is done all the same.
+    let _ = add(0).and_then(|now| add((nice as i32 - now).max(0)));
+}
 
 /// Does as [`block`] on a thread of its own that gives way to all others: for long work that nobody's answer but its
 /// own waits for.
@@ -32,8 +45,7 @@ where
 {
     let (sender, result) = oneshot::channel();
     let thread = std::thread::Builder::new().name("gently".to_owned()).spawn(move || {
-        // Linux takes it for the calling thread alone. Where it is refused, the work is done all the same.
-        let _ = rustix::process::nice(NICENESS);
+        step_back(Nice::FarBehind);
         // Who has left needs no result.
         let _ = sender.send(work());
     });

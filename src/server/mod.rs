@@ -31,6 +31,7 @@ use crate::domain::alphabet;
 use crate::files::{Files, Limits};
 use crate::gate::Gate;
 use crate::gate::trail::Trail;
+use crate::http::block::{Nice, step_back};
 use crate::http::public::{self, PublicRoute, Signing};
 use crate::http::request_id::RequestIds;
 use crate::keeper::{self, Keeper, LogLimits, Retention};
@@ -263,6 +264,8 @@ impl Sockets {
         }
         let shared = Arc::clone(rooms);
         let make = move || {
+            // Whoever waits for a list or a backup waits a little longer, so that no request does.
+            step_back(Nice::Behind);
             let (rooms, ids) = (Arc::clone(&shared.admin), Rc::new(shared.request_ids()));
             move |request: HttpRequest, payload: web::Payload| {
                 admin::serve(Arc::clone(&rooms), Rc::clone(&ids), request, payload.into_inner())

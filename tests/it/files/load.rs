@@ -3,9 +3,10 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{CHUNK, begin, begun, content, download, ended, id};
+use crate::harness::pace::{expect_undisturbed, p99};
 use crate::harness::{Binary, Request, Stream};
 use rusqlite::Connection;
 
@@ -75,46 +76,15 @@ fn four_long_uploads_and_four_downloads_at_once_take_less_than_16_mib() {
     assert!(after < before + 16 * 1024, "{before} KiB before, {after} KiB at most");
 }
 
-/// Chats on one connection, one after the other, until it is enough; returns how long 99 of 100 took at most.
-fn p99(to: SocketAddr, key: &str, mut is_enough: impl FnMut(usize) -> bool) -> Duration {
-    let mut connection = TcpStream::connect(to).unwrap();
-    connection.set_nodelay(true).unwrap();
-    let request = Request::chat("Hello").header("Connection", "keep-alive").bearer(key).bytes();
-    let mut times = Vec::new();
-    while !is_enough(times.len()) {
-        let start = Instant::now();
-        connection.write_all(&request).unwrap();
-        let answer = Stream::of(connection.try_clone().unwrap()).finish();
-        times.push(start.elapsed());
-        answer.expect(200);
-    }
-    times.sort();
-    times[times.len() * 99 / 100]
-}
-
-/// What an answer may take longer beside an upload, besides twice its time: a core that is busy with a chunk, or
-/// with another test, gives it up within a few time slices of the scheduler. Who waited for the writer would wait
-/// for seconds in [`a_chat_waits_for_no_upload_that_waits_for_the_disk`], where the writer is held up; so much is never hidden in this.
-const SLACK: Duration = Duration::from_millis(10);
-
-/// Fails unless one of three rounds has `beside` within twice `alone`: noise comes and goes, waiting does not.
-fn expect_undisturbed(mut round: impl FnMut() -> (Duration, Duration)) {
-    let mut rounds = Vec::new();
-    while rounds.iter().all(|(alone, beside)| *beside > *alone * 2 + SLACK) {
-        assert!(rounds.len() < 3, "p99 alone and beside an upload: {rounds:?}");
-        rounds.push(round());
-    }
-}
-
 #[test]
 fn chats_are_as_fast_beside_a_long_upload() {
     let binary = Binary::start("plans.standard.requests_per_minute = 1000000\n");
     let (key, to) = (binary.default_key(), binary.public);
     expect_undisturbed(|| {
-        let alone = p99(to, &key, |count| count >= 500);
+        let alone = p99(to, Request::chat("Hello").bearer(&key), |count| count >= 500);
         let beside = thread::scope(|scope| {
             let upload = scope.spawn(|| send(to, &key, LONGEST));
-            p99(to, &key, |count| count >= 200 && upload.is_finished())
+            p99(to, Request::chat("Hello").bearer(&key), |count| count >= 200 && upload.is_finished())
         });
         (alone, beside)
     });
@@ -126,10 +96,10 @@ fn a_chat_waits_for_no_upload_that_waits_for_the_disk() {
     let (key, to) = (binary.default_key(), binary.public);
     let other_program = Connection::open(binary.path("data/mcpd.db")).unwrap();
     expect_undisturbed(|| {
-        let alone = p99(to, &key, |count| count >= 300);
+        let alone = p99(to, Request::chat("Hello").bearer(&key), |count| count >= 300);
         other_program.execute_batch("BEGIN IMMEDIATE").unwrap();
         let upload = begin(to, &key, LONGEST, 4 * CHUNK);
-        let beside = p99(to, &key, |count| count >= 300);
+        let beside = p99(to, Request::chat("Hello").bearer(&key), |count| count >= 300);
         other_program.execute_batch("ROLLBACK").unwrap();
         drop(upload);
         (alone, beside)

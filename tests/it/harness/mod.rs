@@ -3,6 +3,7 @@
 
 pub mod binary;
 pub mod http;
+pub mod pace;
 pub mod receiver;
 pub mod server;
 pub mod upstream;
