@@ -33,9 +33,11 @@ pub(super) async fn create(call: Call) -> Result<HttpResponse, ApiError> {
     call.json::<Nothing>()?;
     // So that the copy has what was counted up to now.
     call.flush().await;
-    let (rooms, actor) = (Arc::clone(&call.rooms), call.actor);
-    let copy = gently(move || make(&rooms, actor)).await?;
-    let bytes = copy.bytes();
+    let rooms = Arc::clone(&call.rooms);
+    let copy = gently(move || rooms.store.copy()).await?;
+    let (bytes, actor) = (copy.bytes(), call.actor);
+    // Not gently: whoever writes holds the one writer, and gives way to nobody while others wait for it.
+    call.block(move |rooms| note(rooms, actor, bytes)).await?;
     let name = file_name(call.rooms.clock.now().wall);
     tracing::info!("handing out a backup of {bytes} bytes");
     Ok(HttpResponse::Ok()
@@ -43,12 +45,6 @@ pub(super) async fn create(call: Call) -> Result<HttpResponse, ApiError> {
         .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")))
         .insert_header((CACHE_CONTROL, "no-store"))
         .body(SizedStream::new(bytes, pieces(Arc::new(copy)))))
-}
-
-fn make(rooms: &Rooms, actor: Actor) -> Result<Copy, ApiError> {
-    let copy = rooms.store.copy()?;
-    note(rooms, actor, copy.bytes())?;
-    Ok(copy)
 }
 
 /// Writes down who took a copy: whoever has it has all that is stored.
