@@ -128,6 +128,21 @@ fn one_backup_at_a_time_holds_up_nobody_and_ends_with_its_reader() {
 }
 
 #[test]
+fn a_backup_that_nobody_reads_on_is_ended() {
+    let server = TestServer::start();
+    server.call(&server.default_key(), upload(24 * MEBIBYTE)).expect(200);
+    let reader = backup().bearer(&server.token).open(server.admin);
+    let bytes: usize = reader.header("content-length").unwrap().parse().unwrap();
+    server.admin(backup()).expect_error(409, "backup_running");
+    eventually("another backup can be made", || {
+        server.pass(61);
+        server.admin(backup()).status == 200
+    });
+    let read = reader.finish().body.len();
+    assert!(read < bytes, "all {bytes} bytes came");
+}
+
+#[test]
 fn a_backup_that_is_being_made_is_its_owner_s_alone_and_writers_go_on() {
     let server = TestServer::start();
     server.call(&server.default_key(), upload(24 * MEBIBYTE)).expect(200);
