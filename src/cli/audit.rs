@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use serde_json::Value;
+use tokio::signal::unix::SignalKind;
 
 use super::client::{self, Client};
 use super::fields::{count, of, rows, text, time};
+use super::interrupt;
 use super::named;
 use super::output::{PrivateFile, Screen, clean, show};
 use super::table::{Column, Kind, Table};
@@ -108,9 +110,14 @@ async fn verify(client: &Client, json: bool) -> Result<()> {
 }
 
 async fn export(client: &Client, path: &Path) -> Result<()> {
-    let mut file = PrivateFile::create(path)?;
-    client.download(EXPORT, &mut file).await?;
-    file.keep()
+    // A hang-up is not among them: it is for `nohup` to say whether that ends the command.
+    let signals = [SignalKind::interrupt(), SignalKind::terminate()];
+    interrupt::unless(&signals, async {
+        let mut file = PrivateFile::create(path)?;
+        client.download(EXPORT, &mut file).await?;
+        file.keep()
+    })
+    .await
 }
 
 /// A reader who has seen enough is no error.

@@ -70,7 +70,7 @@ impl Arguments {
             body.insert("key_id".to_owned(), named::key_id(client, id).await?.into());
         }
         if self.key_stdin {
-            body.insert("key".to_owned(), secret::read("Key: ")?.into());
+            body.insert("key".to_owned(), secret::read("Key: ").await?.into());
         }
         let rest = [
             ("request_id", &self.request_id),

@@ -7,6 +7,7 @@ mod client;
 mod daemon;
 mod explain;
 mod fields;
+mod interrupt;
 mod keys;
 mod log;
 mod moment;
@@ -60,7 +61,7 @@ enum Command {
 #[error("{0}")]
 struct Misuse(String);
 
-/// Runs the command that the arguments name: 0 done, 1 refused or failed, 2 wrong usage.
+/// Runs the command that the arguments name: 0 done, 1 refused or failed, 2 wrong usage, 128 and more interrupted.
 pub fn run() -> ExitCode {
     let Arguments { config, command } = Arguments::parse();
     let done = match command {
@@ -76,6 +77,9 @@ pub fn run() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            if let Some(interrupt::Interrupted(status)) = error.downcast_ref() {
+                return ExitCode::from(*status);
+            }
             say(&format!("mcpd: {error:#}"));
             if error.is::<Misuse>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }

@@ -16,9 +16,7 @@ const DAY: i64 = 24 * HOUR;
 
 /// Writes what a batch tells of its keys, whose usage is written already.
 pub(super) fn write(connection: &Connection, batch: &Batch) -> Result<()> {
-    for (sighting, seen) in batch.sightings.iter() {
-        sightings::add(connection, sighting, seen)?;
-    }
+    sightings::add(connection, batch.sightings.iter())?;
     for (key, minutes) in minutes_of_keys(batch) {
         for (minute, requests) in minutes {
             profiles::note(connection, key, &profile(connection, key, minute, requests)?)?;

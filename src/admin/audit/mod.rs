@@ -79,7 +79,10 @@ pub(super) async fn list(call: Call) -> Result<HttpResponse, ApiError> {
 impl AuditRow {
     fn new(chained: Chained) -> Self {
         let Chained { row, digest, .. } = chained;
-        let json = |text: Option<String>| text.and_then(|text| RawValue::from_string(text).ok());
+        // A line's end stands between the parts of JSON only; an exported row is one line.
+        let line =
+            |text: String| if text.contains(['\n', '\r']) { text.replace(['\n', '\r'], " ") } else { text };
+        let json = |text: Option<String>| text.and_then(|text| RawValue::from_string(line(text)).ok());
         Self {
             id: row.id,
             at: row.at.to_string(),
