@@ -516,6 +516,20 @@ fn a_certificate_without_its_own_key_is_refused() {
 }
 
 #[test]
+fn an_encrypted_upstream_is_refused_where_no_certificate_is_trusted() {
+    let upstream = "[[upstreams]]\nname = \"u\"\nkind = \"openai\"\nbase_url = \"https://127.0.0.1:9\"\nmodels = [\"m\"]\n";
+    expect_all(["serve", "check"].map(|what| {
+        let folder = ready(upstream);
+        let mut command = command(&folder, &[what]);
+        command.env("SSL_CERT_FILE", "/dev/null").env_remove("SSL_CERT_DIR");
+        (
+            what.to_owned(),
+            faults_of(folder.path(), command, &["upstreams", "https", "install ca-certificates"]),
+        )
+    }));
+}
+
+#[test]
 fn what_a_crash_left_behind_is_in_nobody_s_way() {
     let binary = Binary::start("");
     let folder = binary.end("KILL");
