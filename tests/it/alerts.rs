@@ -1,5 +1,6 @@
 //! Alerts: each kind that can be provoked, and what becomes of it.
 
+mod crashes;
 mod encrypted;
 mod rules;
 mod webhooks;
