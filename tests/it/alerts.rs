@@ -2,6 +2,7 @@
 
 mod crashes;
 mod encrypted;
+mod floods;
 mod habits;
 mod rules;
 mod webhooks;

@@ -1,5 +1,6 @@
 //! Usage: every answered request counts once, however it ends and however it is looked at.
 
+mod floods;
 mod kinds;
 mod large;
 mod time_zones;
