@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::column;
-use crate::domain::audit::{Change, Row};
+use crate::domain::audit::{ACTIONS, Change, Row};
 
 /// A row with its place in the chain.
 #[derive(Debug)]
@@ -31,6 +31,7 @@ pub struct Filter {
 
 /// Appends a change to the chain, under the given id.
 pub fn append(connection: &Connection, id: String, change: Change) -> rusqlite::Result<()> {
+    debug_assert!(ACTIONS.contains(&change.action), "{} can be asked for", change.action);
     let previous_digest = connection
         .prepare_cached("SELECT digest FROM audit ORDER BY sequence DESC LIMIT 1")?
         .query_row([], |row| row.get(0))

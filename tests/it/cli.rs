@@ -112,6 +112,9 @@ fn the_audit_log_is_listed_proved_and_exported() {
     let created: Value = serde_json::from_str(&created).unwrap();
     assert_eq!(created["data"].as_array().unwrap().len(), 1);
 
+    let told = run(&binary.folder, &["audit", "--action", "key.created"]).failed(2);
+    assert!(told.contains("`action` must be one of key.create, "), "{told}");
+
     let all = run(&binary.folder, &["audit", "export"]).done();
     assert_eq!(all, binary.admin(Request::get("/admin/v1/audit/export")).expect(200).text());
     assert_eq!(all.lines().count(), 3);
