@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use rusqlite::Connection;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::binary::{CONFIG, command, make_certificate};
 use crate::harness::{Binary, Folder, Request, eventually};
@@ -349,6 +349,12 @@ fn check_says_whether_a_configuration_is_good() {
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(said.contains("mcpd.toml: ok") && said.contains("echo"), "{said}");
     assert!(output.stderr.is_empty(), "{output:?}");
+    let output = run(command(&folder, &["check", "--json"]));
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&told["ok"], &told["file"], &told["upstreams"]),
+        (&json!(true), &json!("mcpd.toml"), &json!(["echo"]))
+    );
     assert_eq!(list(folder.path()), before);
     let other = folder.path().join("other.toml");
     fs::write(&other, "log.levels = \"debug\"\n").unwrap();
