@@ -43,7 +43,9 @@ impl Screen {
         if !stdout().is_terminal() {
             return Self { width: None, colours: false };
         }
-        let width = rustix::termios::tcgetwinsize(stdout()).ok().map(|size| usize::from(size.ws_col));
+        let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+        let asked = || rustix::termios::tcgetwinsize(stdout()).ok().map(|size| usize::from(size.ws_col));
+        let width = said.filter(|columns| *columns > 0).or_else(asked);
         let unwanted = var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let is_dumb = var_os("TERM").is_some_and(|term| term == "dumb");
         Self { width: width.filter(|width| *width > 0), colours: !unwanted && !is_dumb }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use self::reading::Reading;
 use super::column;
-use crate::domain::audit::{Change, Row};
+use crate::domain::audit::{ACTIONS, Change, Row};
 use crate::domain::time::Timestamp;
 
 /// A row with its place in the chain.
@@ -37,6 +37,7 @@ pub struct Filter {
 
 /// Appends a change to the chain, under the given id.
 pub fn append(connection: &Connection, id: String, change: Change) -> rusqlite::Result<()> {
+    debug_assert!(ACTIONS.contains(&change.action), "{} can be asked for", change.action);
     // Whoever spoilt the last row's digest cannot keep changes from being noted: zeros stand for it.
     let previous_digest = connection
         .prepare_cached("SELECT digest FROM audit ORDER BY sequence DESC LIMIT 1")?
