@@ -14,6 +14,7 @@ mod named;
 mod output;
 mod secret;
 mod serve;
+mod signals;
 mod table;
 mod usage;
 

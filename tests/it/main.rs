@@ -37,5 +37,6 @@ mod startup;
 mod stepped_clock;
 mod storage;
 mod streams;
+mod supervised;
 mod tls;
 mod usage;

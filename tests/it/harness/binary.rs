@@ -61,7 +61,13 @@ impl Binary {
 
     /// Starts it in a folder that has a configuration.
     pub fn start_in(folder: Folder) -> Self {
-        let command = command(&folder, &["serve"]);
+        Self::start_with(folder, |_| {})
+    }
+
+    /// The same with more for the process, such as environment variables.
+    pub fn start_with(folder: Folder, prepare: impl FnOnce(&mut Command)) -> Self {
+        let mut command = command(&folder, &["serve"]);
+        prepare(&mut command);
         let seen = folder.path().to_owned();
         Self::spawn(folder, command, |_| seen)
     }
