@@ -14,7 +14,7 @@ use super::log::LogFile;
 use super::signals::Signals;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::server::{HandOver, Server};
+use crate::server::{HandOver, Passed, Server};
 use crate::store::folder::folder_of;
 
 /// What the background process says once it answers.
@@ -23,6 +23,8 @@ const STARTED: &str = "started";
 /// Starts the server in the background; returns when it answers, or fails with what kept it from it.
 pub(super) fn start(config: Option<&Path>) -> Result<()> {
     let config = Config::load(config)?;
+    // They are meant for this process, and go with it to the background.
+    let passed = Passed::take()?;
     let (mut reader, writer) = pipe().context("cannot make a pipe")?;
     let daemon = Daemonize::new().working_directory(current_dir()?).umask(0o077);
     // Nothing has started a thread yet, so that forking is safe.
@@ -45,7 +47,7 @@ pub(super) fn start(config: Option<&Path>) -> Result<()> {
             drop(reader);
             detached.context("cannot go to the background")?;
             System::new().block_on(async {
-                match start_server(config) {
+                match start_server(config, passed) {
                     Ok(started) => started.run(writer).await,
                     // The parent prints it; nobody hears this process itself any more.
                     Err(error) => Ok(write!(&writer, "{error:#}")?),
@@ -63,12 +65,12 @@ struct Started {
     pid_file: PathBuf,
 }
 
-fn start_server(config: Config) -> Result<Started> {
+fn start_server(config: Config, passed: Passed) -> Result<Started> {
     let folder = folder_of(&config.store.path).to_owned();
     let (log, pid_file) = (LogFile::at(folder.join("mcpd.log"))?, folder.join("mcpd.pid"));
     super::log::start_in_file(&config.log, &log);
     let signals = Signals::listen()?;
-    let server = Server::start(config, Clock::System, HandOver::File)?;
+    let server = Server::start(config, Clock::System, HandOver::File, passed)?;
     // Nobody would hear of it later.
     log.open()?;
     fs::write(&pid_file, format!("{}\n", std::process::id()))
@@ -110,7 +112,7 @@ mod tests {
     /// What a background process is once it has left its parent, with a fault in one of its threads.
     fn panic_in_the_background(folder: &Path) {
         let config = Config::load(Some(&folder.join("mcpd.toml"))).unwrap();
-        let _started = System::new().block_on(async { start_server(config) }).unwrap();
+        let _started = System::new().block_on(async { start_server(config, Passed::default()) }).unwrap();
         let thread =
             thread::spawn(|| panic!("lost its way, mcp_sk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg38 in hand"));
         assert!(thread.join().is_err());

@@ -10,16 +10,17 @@ use super::signals::Signals;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::token::Token;
-use crate::server::{HandOver, Server, Supervisor};
+use crate::server::{HandOver, Passed, Server, Supervisor};
 
 /// Answers requests until told to stop.
 pub(super) fn in_foreground(config: Option<&Path>) -> Result<()> {
     let config = Config::load(config)?;
     super::log::start(&config.log);
+    let passed = Passed::take()?;
     System::new().block_on(async {
         let signals = Signals::listen()?;
         let hand_over = if stdout().is_terminal() { HandOver::Caller } else { HandOver::File };
-        let server = Server::start(config, Clock::System, hand_over)?;
+        let server = Server::start(config, Clock::System, hand_over, passed)?;
         if let Some(token) = &server.default_key {
             show(token, &server);
         }

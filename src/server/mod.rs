@@ -4,6 +4,7 @@ mod bind;
 mod error;
 mod first_start;
 mod listen;
+mod passed;
 mod supervisor;
 mod tls;
 mod watchdog;
@@ -23,6 +24,7 @@ use ring::rand::SystemRandom;
 
 pub use error::StartError;
 pub use first_start::DefaultKey;
+pub use passed::Passed;
 pub use supervisor::Supervisor;
 
 use crate::admin::{self, AdminToken, Listeners};
@@ -106,17 +108,22 @@ impl Server {
     }
 
     /// Starts everything but the answering. What can be checked is checked before anything is made.
-    pub fn start(config: Config, clock: Clock, hand_over: HandOver) -> Result<Self, StartError> {
+    pub fn start(
+        config: Config,
+        clock: Clock,
+        hand_over: HandOver,
+        mut passed: Passed,
+    ) -> Result<Self, StartError> {
         let Checked { upstreams, connections, tls } = Checked::new(&config, &clock)?;
         Store::check_free(&config.store.path)?;
-        bind::check_socket(&config)?;
-        let tcp = bind::tcp(&config)?;
+        bind::check_socket(&config, &passed)?;
+        let tcp = bind::tcp(&config, &mut passed)?;
         let store = Arc::new(Store::open(&config.store.path)?);
         let random = SystemRandom::new();
         let token = first_start::admin_token(&config.admin.token_file, &random)?;
         let keys = Arc::new(Keys::load(Arc::clone(&store), config.plans.clone(), clock.clone())?);
         keeper::restore(&store, &keys.keyring(), &clock, config.signing.max_skew)?;
-        let sockets = bind::socket(&config, tcp, tls)?;
+        let sockets = bind::socket(&config, passed.socket, tcp, tls)?;
         let default_key = first_start::default_key(&keys, &config.store.path, hand_over)?;
         let meter = Arc::new(Meter::new());
         let contexts = Contexts::new(Arc::clone(&store), clock.clone(), config.server.max_json_bytes as u64);
@@ -205,7 +212,7 @@ impl Server {
     /// it ends them at once.
     pub async fn run(self, mut next: impl AsyncFnMut() -> Signal) -> Result<(), StartError> {
         let Self { config, rooms, sockets, keeper_thread, routes, supervisor, keeper_pulse, .. } = self;
-        let socket_path = config.admin.socket.clone();
+        let own_socket = sockets.is_own_socket.then(|| config.admin.socket.clone());
         let watchdog = Arc::new(Watchdog::new(supervisor.watchdog, keeper_pulse));
         let (public, admin) = sockets.serve(&config, &rooms, routes, &watchdog).map_err(StartError::Serve)?;
         let supervisor = Rc::new(supervisor);
@@ -236,8 +243,10 @@ impl Server {
         rooms.admin.keeper.stop();
         let written = web::block(move || keeper_thread.join()).await;
         watching.abort();
-        // Left behind it would only be in the way of nothing; the next start replaces it.
-        let _ = std::fs::remove_file(socket_path);
+        if let Some(path) = own_socket {
+            // Left behind it would only be in the way of nothing; the next start replaces it.
+            let _ = std::fs::remove_file(path);
+        }
         if !matches!(written, Ok(Ok(true))) {
             return Err(StartError::Writer);
         }
@@ -287,7 +296,7 @@ impl Sockets {
         routes: &'static [PublicRoute],
         watchdog: &Arc<Watchdog>,
     ) -> std::io::Result<(ActixServer, ActixServer)> {
-        let Self { public, admin, socket, tls } = self;
+        let Self { public, admin, socket, tls, .. } = self;
         let grace = config.server.shutdown_grace.as_secs();
         let workers = config.server.workers.or(thread::available_parallelism().ok());
         let (settings, shared, watched) = (config.clone(), Arc::clone(rooms), Arc::clone(watchdog));

@@ -7,6 +7,7 @@ mod harness;
 
 mod abandoned;
 mod access;
+mod activated;
 mod addresses;
 mod admin;
 mod alerts;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use mcpd::clock::{Clock, ManualClock};
 use mcpd::config::Config;
 use mcpd::http::public::PublicRoute;
-use mcpd::server::{HandOver, Server, Signal, StartError, Supervisor};
+use mcpd::server::{HandOver, Passed, Server, Signal, StartError, Supervisor};
 use mcpd::store::OpenError;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -90,7 +90,8 @@ impl TestServer {
         );
         std::fs::write(&file, format!("{own}{}", setup.toml)).unwrap();
         let config = Config::load(Some(&file)).unwrap();
-        let start = || Server::start(config.clone(), setup.clock.0.clone(), HandOver::File);
+        let start =
+            || Server::start(config.clone(), setup.clock.0.clone(), HandOver::File, Passed::default());
         // A process that another test has just forked holds the old server's lock until it has become another one.
         let mut server = (0..200)
             .find_map(|_| match start() {
