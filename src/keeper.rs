@@ -38,6 +38,7 @@ use crate::gate::replay;
 use crate::gate::trail::Trail;
 use crate::keys::Keys;
 use crate::meter::{Batch, Meter};
+use crate::pulse::Pulse;
 use crate::store::usage::Step;
 use crate::store::windows::SavedWindow;
 use crate::store::{self, Store, StoreError};
@@ -88,6 +89,8 @@ pub struct Rooms {
     pub retention: Retention,
     /// How long the write-ahead log may get.
     pub log_limits: LogLimits,
+    /// Beats before each step: where the disk is slow, a turn of several takes long.
+    pub pulse: Arc<Pulse>,
 }
 
 #[derive(Debug)]
@@ -213,16 +216,20 @@ impl Writer {
     fn run(mut self, jobs: &Receiver<Job>) -> bool {
         let mut next = Instant::now() + self.rooms.flush;
         loop {
+            self.rooms.pulse.beat();
             if catch_unwind(AssertUnwindSafe(|| self.pruning.step(&self.rooms))).is_err() {
                 tracing::error!("a fault in mcpd keeps what is past its time");
             }
+            self.rooms.pulse.beat();
             if catch_unwind(AssertUnwindSafe(|| self.clearing.step(&self.rooms.files))).is_err() {
                 tracing::error!("a fault in mcpd keeps what an upload left");
             }
+            self.rooms.pulse.beat();
             if self.log_watch.look(&self.rooms) {
                 next = Instant::now();
             }
             let look = if self.pruning.under_way || self.clearing.under_way { pruning::BREATH } else { LOOK };
+            self.rooms.pulse.beat();
             let patience = next.saturating_duration_since(Instant::now()).min(look);
             let first = match jobs.recv_timeout(patience) {
                 Ok(job) => Some(job),
@@ -250,6 +257,7 @@ impl Writer {
             if stop {
                 return written;
             }
+            self.rooms.pulse.beat();
             let look = || self.quiet.step(&self.rooms);
             if flush && written && catch_unwind(AssertUnwindSafe(look)).is_err() {
                 tracing::error!("a fault in mcpd keeps keys that are quiet");

@@ -6,13 +6,15 @@ use std::io::{PipeWriter, Read as _, Write as _, pipe};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use actix_web::rt::System;
 use anyhow::{Context as _, Result, anyhow, bail};
 use daemonize::{Daemonize, Outcome};
 
 use super::log::LogFile;
+use super::signals::Signals;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::server::{HandOver, Server};
+use crate::server::{HandOver, Passed, Server};
 use crate::store::folder::folder_of;
 
 /// What the background process says once it answers.
@@ -21,6 +23,8 @@ const STARTED: &str = "started";
 /// Starts the server in the background; returns when it answers, or fails with what kept it from it.
 pub(super) fn start(config: Option<&Path>) -> Result<()> {
     let config = Config::load(config)?;
+    // They are meant for this process, and go with it to the background.
+    let passed = Passed::take()?;
     let (mut reader, writer) = pipe().context("cannot make a pipe")?;
     let daemon = Daemonize::new().working_directory(current_dir()?).umask(0o077);
     // Nothing has started a thread yet, so that forking is safe.
@@ -42,11 +46,13 @@ pub(super) fn start(config: Option<&Path>) -> Result<()> {
         Outcome::Child(detached) => {
             drop(reader);
             detached.context("cannot go to the background")?;
-            match start_server(config) {
-                Ok(started) => started.run(writer),
-                // The parent prints it; nobody hears this process itself any more.
-                Err(error) => Ok(write!(&writer, "{error:#}")?),
-            }
+            System::new().block_on(async {
+                match start_server(config, passed) {
+                    Ok(started) => started.run(writer).await,
+                    // The parent prints it; nobody hears this process itself any more.
+                    Err(error) => Ok(write!(&writer, "{error:#}")?),
+                }
+            })
         }
     }
 }
@@ -54,24 +60,26 @@ pub(super) fn start(config: Option<&Path>) -> Result<()> {
 /// A server in the background that is ready to answer.
 struct Started {
     server: Server,
+    signals: Signals,
     log: Arc<LogFile>,
     pid_file: PathBuf,
 }
 
-fn start_server(config: Config) -> Result<Started> {
+fn start_server(config: Config, passed: Passed) -> Result<Started> {
     let folder = folder_of(&config.store.path).to_owned();
     let (log, pid_file) = (LogFile::at(folder.join("mcpd.log"))?, folder.join("mcpd.pid"));
     super::log::start_in_file(&config.log, &log);
-    let server = Server::start(config, Clock::System, HandOver::File)?;
+    let signals = Signals::listen()?;
+    let server = Server::start(config, Clock::System, HandOver::File, passed)?;
     // Nobody would hear of it later.
     log.open()?;
     fs::write(&pid_file, format!("{}\n", std::process::id()))
         .with_context(|| format!("cannot write {}", pid_file.display()))?;
-    Ok(Started { server, log, pid_file })
+    Ok(Started { server, signals, log, pid_file })
 }
 
 impl Started {
-    fn run(self, mut parent: PipeWriter) -> Result<()> {
+    async fn run(self, mut parent: PipeWriter) -> Result<()> {
         write!(
             parent,
             "{STARTED} as process {}, logging to {}",
@@ -80,7 +88,7 @@ impl Started {
         )?;
         // The parent hears the end of the pipe, and returns.
         drop(parent);
-        let result = super::serve::run(self.server);
+        let result = super::serve::run(self.server, self.signals).await;
         if let Err(error) = &result {
             // Standard error leads nowhere here.
             tracing::error!("{error:#}");
@@ -104,7 +112,7 @@ mod tests {
     /// What a background process is once it has left its parent, with a fault in one of its threads.
     fn panic_in_the_background(folder: &Path) {
         let config = Config::load(Some(&folder.join("mcpd.toml"))).unwrap();
-        let _started = start_server(config).unwrap();
+        let _started = System::new().block_on(async { start_server(config, Passed::default()) }).unwrap();
         let thread =
             thread::spawn(|| panic!("lost its way, mcp_sk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg38 in hand"));
         assert!(thread.join().is_err());

@@ -15,6 +15,7 @@ mod named;
 mod output;
 mod secret;
 mod serve;
+mod signals;
 mod table;
 mod usage;
 

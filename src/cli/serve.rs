@@ -3,29 +3,35 @@
 use std::io::{IsTerminal as _, stdout};
 use std::path::Path;
 
+use actix_web::rt::System;
 use anyhow::Result;
-use tokio::signal::unix::{SignalKind, signal};
 
+use super::signals::Signals;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::token::Token;
-use crate::server::{HandOver, Server};
+use crate::server::{HandOver, Passed, Server, Supervisor};
 
 /// Answers requests until told to stop.
 pub(super) fn in_foreground(config: Option<&Path>) -> Result<()> {
     let config = Config::load(config)?;
     super::log::start(&config.log);
-    let hand_over = if stdout().is_terminal() { HandOver::Caller } else { HandOver::File };
-    let server = Server::start(config, Clock::System, hand_over)?;
-    if let Some(token) = &server.default_key {
-        show(token, &server);
-    }
-    run(server)
+    let passed = Passed::take()?;
+    System::new().block_on(async {
+        let signals = Signals::listen()?;
+        let hand_over = if stdout().is_terminal() { HandOver::Caller } else { HandOver::File };
+        let server = Server::start(config, Clock::System, hand_over, passed)?;
+        if let Some(token) = &server.default_key {
+            show(token, &server);
+        }
+        run(server, signals).await
+    })
 }
 
-/// Runs the server until SIGTERM or SIGINT.
-pub(super) fn run(server: Server) -> Result<()> {
-    Ok(server.run(stopped)?)
+/// Runs the server until it is told to stop.
+pub(super) async fn run(mut server: Server, mut signals: Signals) -> Result<()> {
+    server.supervisor = Supervisor::from_environment();
+    Ok(server.run(async || signals.next().await).await?)
 }
 
 /// Shows the default key, this once, and how to try it.
@@ -41,22 +47,4 @@ fn show(token: &Token, server: &Server) {
          -H 'Content-Type: application/json' \\\n      \
          -d '{{\"model\": \"{model}\", \"messages\": [{{\"role\": \"user\", \"content\": \"Hello\"}}]}}'\n"
     ));
-}
-
-async fn stopped() {
-    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
-    else {
-        tracing::error!("cannot listen for signals: stop the server by its process id");
-        return std::future::pending().await;
-    };
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => return,
-            _ = interrupt.recv() => return,
-            _ = hangup.recv() => {
-                tracing::warn!("SIGHUP changes nothing: the configuration is read at start, so restart to apply it");
-            }
-        }
-    }
 }

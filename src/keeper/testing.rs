@@ -39,6 +39,6 @@ pub(super) fn rooms(folder: &Path) -> Rooms {
     let alerts = Arc::new(Alerts::load(Arc::clone(&store), clock.clone()).unwrap());
     let (watch, trail) =
         (Watch::new(alerts, Arc::clone(&store), keys.keyring(), clock.now()).unwrap(), Arc::default());
-    let (flush, log_limits) = (Duration::from_millis(200), LogLimits::default());
-    Rooms { store, meter, changed, keys, trail, files, watch, clock, flush, retention, log_limits }
+    let (flush, log_limits, pulse) = (Duration::from_millis(200), LogLimits::default(), Arc::default());
+    Rooms { store, meter, changed, keys, trail, files, watch, clock, flush, retention, log_limits, pulse }
 }

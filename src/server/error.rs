@@ -29,6 +29,14 @@ pub enum StartError {
         /// What the system says.
         cause: io::Error,
     },
+    /// A socket that the service manager handed over cannot be used.
+    #[error("socket activation: the socket `{name}`: {reason}")]
+    Passed {
+        /// What it is called.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A file or folder cannot be used.
     #[error("{setting}: cannot use {path}: {cause}", path = path.display())]
     File {

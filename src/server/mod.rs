@@ -4,7 +4,10 @@ mod bind;
 mod error;
 mod first_start;
 mod listen;
+mod passed;
+mod supervisor;
 mod tls;
+mod watchdog;
 
 use std::future::Future;
 use std::rc::Rc;
@@ -21,6 +24,8 @@ use ring::rand::SystemRandom;
 
 pub use error::StartError;
 pub use first_start::DefaultKey;
+pub use passed::Passed;
+pub use supervisor::Supervisor;
 
 use crate::admin::{self, AdminToken, Listeners};
 use crate::alerts::{Alerts, Courier, Watch};
@@ -37,11 +42,13 @@ use crate::http::request_id::RequestIds;
 use crate::keeper::{self, Keeper, LogLimits, Retention};
 use crate::keys::Keys;
 use crate::meter::Meter;
+use crate::pulse::Pulse;
 use crate::store::Store;
 use crate::store::usage::Step;
 use crate::upstream::{Client, Connections, Upstreams};
 use bind::Sockets;
 use listen::{Listener, listen};
+use watchdog::Watchdog;
 
 /// How often upstreams that tell their models themselves are asked again.
 const REFRESH: Duration = Duration::from_secs(30);
@@ -58,6 +65,18 @@ pub struct Server {
     pub default_key: Option<DefaultKey>,
     /// What the public listener answers: the API, unless a test puts its own here.
     pub routes: &'static [PublicRoute],
+    /// Who is told how the server does: nobody, unless somebody is put here.
+    pub supervisor: Supervisor,
+    keeper_pulse: Arc<Pulse>,
+}
+
+/// What the server is told from outside while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// To end; the second time, at once.
+    Stop,
+    /// To read the configuration again.
+    Reload,
 }
 
 /// What all workers share.
@@ -89,17 +108,22 @@ impl Server {
     }
 
     /// Starts everything but the answering. What can be checked is checked before anything is made.
-    pub fn start(config: Config, clock: Clock, hand_over: HandOver) -> Result<Self, StartError> {
+    pub fn start(
+        config: Config,
+        clock: Clock,
+        hand_over: HandOver,
+        mut passed: Passed,
+    ) -> Result<Self, StartError> {
         let Checked { upstreams, connections, tls } = Checked::new(&config, &clock)?;
         Store::check_free(&config.store.path)?;
-        bind::check_socket(&config)?;
-        let tcp = bind::tcp(&config)?;
+        bind::check_socket(&config, &passed)?;
+        let tcp = bind::tcp(&config, &mut passed)?;
         let store = Arc::new(Store::open(&config.store.path)?);
         let random = SystemRandom::new();
         let token = first_start::admin_token(&config.admin.token_file, &random)?;
         let keys = Arc::new(Keys::load(Arc::clone(&store), config.plans.clone(), clock.clone())?);
         keeper::restore(&store, &keys.keyring(), &clock, config.signing.max_skew)?;
-        let sockets = bind::socket(&config, tcp, tls)?;
+        let sockets = bind::socket(&config, passed.socket, tcp, tls)?;
         let default_key = first_start::default_key(&keys, &config.store.path, hand_over)?;
         let meter = Arc::new(Meter::new());
         let contexts = Contexts::new(Arc::clone(&store), clock.clone(), config.server.max_json_bytes as u64);
@@ -108,7 +132,7 @@ impl Server {
         let alerts = Arc::new(Alerts::load(Arc::clone(&store), clock.clone())?);
         let watch = Watch::new(Arc::clone(&alerts), Arc::clone(&store), keys.keyring(), clock.now())?;
         let (changed_sender, changed) = channel();
-        let trail = Arc::new(Trail::new());
+        let (trail, keeper_pulse) = (Arc::new(Trail::new()), Arc::new(Pulse::new()));
         let (keeper, keeper_thread) = Keeper::start(keeper::Rooms {
             store: Arc::clone(&store),
             meter: Arc::clone(&meter),
@@ -125,6 +149,7 @@ impl Server {
                 (Step::Day, config.usage.keep_days),
             ]),
             log_limits: LogLimits::default(),
+            pulse: Arc::clone(&keeper_pulse),
         })
         .map_err(StartError::Thread)?;
         let failed_auth = config.limits.failed_auth_per_minute.get();
@@ -163,6 +188,8 @@ impl Server {
             keeper_thread,
             default_key,
             routes: crate::api::ROUTES,
+            supervisor: Supervisor::default(),
+            keeper_pulse,
         })
     }
 
@@ -176,27 +203,38 @@ impl Server {
         self.rooms.admin.upstreams.catalog().models().first().map(|model| (*model).to_owned())
     }
 
-    /// Answers requests until `stop` is ready, then lets those in flight end within the grace period. A
-    /// second `stop`, as a second signal brings it, ends them at once.
-    pub fn run<S: Future<Output = ()>>(self, stop: impl Fn() -> S) -> Result<(), StartError> {
-        actix_web::rt::System::new().block_on(self.serve(stop))
+    /// Does what [`run`](Self::run) does, in a system of its own.
+    pub fn run_alone(self, next: impl AsyncFnMut() -> Signal) -> Result<(), StartError> {
+        actix_web::rt::System::new().block_on(self.run(next))
     }
 
-    async fn serve<S: Future<Output = ()>>(self, stop: impl Fn() -> S) -> Result<(), StartError> {
-        let Self { config, rooms, sockets, keeper_thread, routes, .. } = self;
-        let socket_path = config.admin.socket.clone();
-        let (public, admin) = sockets.serve(&config, &rooms, routes).map_err(StartError::Serve)?;
+    /// Answers requests until it is told to stop, then lets those in flight end within the grace period. Told again,
+    /// it ends them at once.
+    pub async fn run(self, mut next: impl AsyncFnMut() -> Signal) -> Result<(), StartError> {
+        let Self { config, rooms, sockets, keeper_thread, routes, supervisor, keeper_pulse, .. } = self;
+        let own_socket = sockets.is_own_socket.then(|| config.admin.socket.clone());
+        let watchdog = Arc::new(Watchdog::new(supervisor.watchdog, keeper_pulse));
+        let (public, admin) = sockets.serve(&config, &rooms, routes, &watchdog).map_err(StartError::Serve)?;
+        let supervisor = Rc::new(supervisor);
+        let watching = actix_web::rt::spawn(watch(watchdog, Rc::clone(&supervisor)));
         tell_ready(&config, &rooms.admin.listeners);
+        supervisor.ready(&status(&rooms.admin.listeners));
         let handles = [public.handle(), admin.handle()];
         let servers = [public, admin].map(actix_web::rt::spawn);
         let refreshing = actix_web::rt::spawn(refresh_models(Arc::clone(&rooms)));
         let courier = Courier::new(Arc::clone(&rooms.admin.alerts));
         let delivering = courier.map(|courier| actix_web::rt::spawn(courier.run()));
-        stop().await;
-        tracing::info!("stopping: requests in flight have {:?} to end", config.server.shutdown_grace);
+        while next().await == Signal::Reload {
+            tracing::warn!(
+                "SIGHUP changes nothing: the configuration is read at start, so restart to apply it"
+            );
+        }
+        let grace = config.server.shutdown_grace;
+        tracing::info!("stopping: requests in flight have {grace:?} to end");
+        supervisor.stopping(&format!("Stopping: requests in flight have {grace:?} to end"));
         rooms.stopping.store(true, Ordering::Relaxed);
         refreshing.abort();
-        stop_servers(&handles, servers, stop()).await;
+        stop_servers(&handles, servers, stop(&mut next)).await;
         if let Some(delivering) = delivering {
             // What is not delivered by now is at the next start.
             delivering.abort();
@@ -204,8 +242,11 @@ impl Server {
         wait_for_the_last(&rooms.admin.meter).await;
         rooms.admin.keeper.stop();
         let written = web::block(move || keeper_thread.join()).await;
-        // Left behind it would only be in the way of nothing; the next start replaces it.
-        let _ = std::fs::remove_file(socket_path);
+        watching.abort();
+        if let Some(path) = own_socket {
+            // Left behind it would only be in the way of nothing; the next start replaces it.
+            let _ = std::fs::remove_file(path);
+        }
         if !matches!(written, Ok(Ok(true))) {
             return Err(StartError::Writer);
         }
@@ -215,6 +256,17 @@ impl Server {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// Waits until the server is told to stop once more.
+async fn stop(next: &mut impl AsyncFnMut() -> Signal) {
+    while next().await == Signal::Reload {
+        tracing::warn!("the configuration is not read again: the server is stopping");
+    }
+}
+
+async fn watch(watchdog: Arc<Watchdog>, supervisor: Rc<Supervisor>) {
+    watchdog.run(&supervisor).await;
 }
 
 /// What can be had without making or binding anything.
@@ -242,12 +294,14 @@ impl Sockets {
         config: &Config,
         rooms: &Arc<Shared>,
         routes: &'static [PublicRoute],
+        watchdog: &Arc<Watchdog>,
     ) -> std::io::Result<(ActixServer, ActixServer)> {
-        let Self { public, admin, socket, tls } = self;
+        let Self { public, admin, socket, tls, .. } = self;
         let grace = config.server.shutdown_grace.as_secs();
         let workers = config.server.workers.or(thread::available_parallelism().ok());
-        let (settings, shared) = (config.clone(), Arc::clone(rooms));
+        let (settings, shared, watched) = (config.clone(), Arc::clone(rooms), Arc::clone(watchdog));
         let make = move || {
+            watched.join();
             let rooms = Rc::new(shared.public(&settings, routes));
             move |request: HttpRequest, payload: web::Payload| {
                 public::serve(Rc::clone(&rooms), request, payload.into_inner())
@@ -262,8 +316,9 @@ impl Sockets {
             };
             builder = listen(builder, listener, make.clone())?;
         }
-        let shared = Arc::clone(rooms);
+        let (shared, watched) = (Arc::clone(rooms), Arc::clone(watchdog));
         let make = move || {
+            watched.join();
             // Whoever waits for a list or a backup waits a little longer, so that no request does.
             step_back(Nice::Behind);
             let (rooms, ids) = (Arc::clone(&shared.admin), Rc::new(shared.request_ids()));
@@ -349,10 +404,20 @@ async fn refresh_models(rooms: Arc<Shared>) {
     }
 }
 
-fn tell_ready(config: &Config, listeners: &Listeners) {
+/// Returns the addresses of the public listener.
+fn urls(listeners: &Listeners) -> impl Iterator<Item = String> {
     let scheme = if listeners.tls { "https" } else { "http" };
-    for address in &listeners.public {
-        tracing::info!("listening on {scheme}://{address}");
+    listeners.public.iter().map(move |address| format!("{scheme}://{address}"))
+}
+
+/// Returns the line that a service manager shows.
+fn status(listeners: &Listeners) -> String {
+    format!("Answering on {}", urls(listeners).collect::<Vec<_>>().join(", "))
+}
+
+fn tell_ready(config: &Config, listeners: &Listeners) {
+    for url in urls(listeners) {
+        tracing::info!("listening on {url}");
     }
     tracing::info!("admin API on http://{} and {}", listeners.admin, listeners.socket.display());
     if config.upstreams.iter().all(|upstream| upstream.kind == Kind::Echo) {

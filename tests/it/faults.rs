@@ -152,6 +152,7 @@ fn a_fault_of_the_background_writer_costs_one_batch_and_none_after_it() {
         flush: Duration::from_millis(10),
         retention: Retention([Step::Minute, Step::Hour, Step::Day].map(|step| (step, None))),
         log_limits: LogLimits::default(),
+        pulse: Arc::default(),
     })
     .unwrap();
     let flush = || actix_web::rt::System::new().block_on(keeper.flush());

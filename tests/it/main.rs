@@ -7,6 +7,7 @@ mod harness;
 
 mod abandoned;
 mod access;
+mod activated;
 mod addresses;
 mod admin;
 mod alerts;
@@ -37,5 +38,6 @@ mod startup;
 mod stepped_clock;
 mod storage;
 mod streams;
+mod supervised;
 mod tls;
 mod usage;

@@ -95,15 +95,22 @@ impl Binary {
 
     /// Starts it in a folder that has a configuration.
     pub fn start_in(folder: Folder) -> Self {
-        Self::start_trusting(None, folder)
+        Self::start_with(folder, |_| {})
     }
 
     /// Does the same with certificates to trust in place of the system's.
     pub fn start_trusting(certificates: Option<&Path>, folder: Folder) -> Self {
+        Self::start_with(folder, |command| {
+            if let Some(file) = certificates {
+                command.env("SSL_CERT_FILE", file).env_remove("SSL_CERT_DIR");
+            }
+        })
+    }
+
+    /// The same with more for the process, such as environment variables.
+    pub fn start_with(folder: Folder, prepare: impl FnOnce(&mut Command)) -> Self {
         let mut command = command(&folder, &["serve"]);
-        if let Some(file) = certificates {
-            command.env("SSL_CERT_FILE", file).env_remove("SSL_CERT_DIR");
-        }
+        prepare(&mut command);
         let seen = folder.path().to_owned();
         Self::spawn(folder, command, |_| seen)
     }

@@ -3,17 +3,16 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use mcpd::clock::{Clock, ManualClock};
 use mcpd::config::Config;
 use mcpd::http::public::PublicRoute;
-use mcpd::server::{HandOver, Server, StartError};
+use mcpd::server::{HandOver, Passed, Server, Signal, StartError, Supervisor};
 use mcpd::store::OpenError;
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::mpsc;
 
 use super::{Answer, Folder, Request};
 
@@ -23,6 +22,7 @@ pub struct Setup {
     toml: String,
     clock: (Clock, Arc<ManualClock>),
     routes: &'static [PublicRoute],
+    supervisor: Option<(PathBuf, Duration)>,
 }
 
 /// A running server. Its clock stands still until it is moved.
@@ -33,7 +33,7 @@ pub struct TestServer {
     pub token: String,
     pub clock: Arc<ManualClock>,
     setup: Setup,
-    stop: watch::Sender<bool>,
+    signals: mpsc::UnboundedSender<Signal>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -57,6 +57,11 @@ impl Setup {
         Self { routes, ..self }
     }
 
+    /// A service manager that listens here, and wants a sign of life this often.
+    pub fn supervised(self, socket: PathBuf, watchdog: Duration) -> Self {
+        Self { supervisor: Some((socket, watchdog)), ..self }
+    }
+
     pub fn start(self) -> TestServer {
         TestServer::start_in(Folder::new(), self)
     }
@@ -70,7 +75,7 @@ impl TestServer {
 
     pub fn setup() -> Setup {
         let toml = "plans.standard.requests_per_minute = 100000\n".to_owned();
-        Setup { toml, clock: Clock::manual(), routes: mcpd::api::ROUTES }
+        Setup { toml, clock: Clock::manual(), routes: mcpd::api::ROUTES, supervisor: None }
     }
 
     fn start_in(folder: Folder, setup: Setup) -> Self {
@@ -85,7 +90,8 @@ impl TestServer {
         );
         std::fs::write(&file, format!("{own}{}", setup.toml)).unwrap();
         let config = Config::load(Some(&file)).unwrap();
-        let start = || Server::start(config.clone(), setup.clock.0.clone(), HandOver::File);
+        let start =
+            || Server::start(config.clone(), setup.clock.0.clone(), HandOver::File, Passed::default());
         // A process that another test has just forked holds the old server's lock until it has become another one.
         let mut server = (0..200)
             .find_map(|_| match start() {
@@ -97,22 +103,18 @@ impl TestServer {
             })
             .expect("the database stays locked");
         server.routes = setup.routes;
+        if let Some((socket, watchdog)) = &setup.supervisor {
+            server.supervisor = Supervisor::at(socket.as_os_str(), Some(*watchdog));
+        }
         let (public, admin) = (server.listeners().public[0], server.listeners().admin);
-        let (stop, stopped) = watch::channel(false);
+        let (signals, mut sent) = mpsc::unbounded_channel();
         let thread = std::thread::spawn(move || {
-            let waits = AtomicUsize::new(0);
-            let stop = || {
-                let mut stopped = stopped.clone();
-                let first = waits.fetch_add(1, Ordering::Relaxed) == 0;
-                async move {
-                    if !first {
-                        // The second signal never comes.
-                        std::future::pending::<()>().await;
-                    }
-                    let _ = stopped.wait_for(|stopped| *stopped).await;
-                }
+            // Whoever sent the last one sends no second.
+            let next = async || match sent.recv().await {
+                Some(signal) => signal,
+                None => std::future::pending().await,
             };
-            server.run(stop).unwrap();
+            server.run_alone(next).unwrap();
         });
         let token = std::fs::read_to_string(path("admin-token")).unwrap().trim().to_owned();
         Self {
@@ -121,7 +123,7 @@ impl TestServer {
             token,
             clock: Arc::clone(&setup.clock.1),
             setup,
-            stop,
+            signals,
             thread: Some(thread),
             folder,
         }
@@ -141,7 +143,7 @@ impl TestServer {
     }
 
     pub fn stop(&mut self) {
-        let _ = self.stop.send(true);
+        let _ = self.signals.send(Signal::Stop);
         if let Some(thread) = self.thread.take() {
             thread.join().unwrap();
         }

@@ -1,0 +1,36 @@
+//! The signals that a server is told things with.
+
+use anyhow::{Context as _, Result};
+use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
+
+use crate::server::Signal;
+
+/// SIGTERM, SIGINT and SIGHUP, none of which ends the process any more.
+pub(super) struct Signals {
+    terminate: Stream,
+    interrupt: Stream,
+    hangup: Stream,
+}
+
+impl Signals {
+    /// Begins to listen, within a runtime. What comes before somebody asks for it waits.
+    pub(super) fn listen() -> Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    /// Returns what comes next.
+    pub(super) async fn next(&mut self) -> Signal {
+        tokio::select! {
+            // Whoever wants an end does not want to wait for what was asked before.
+            biased;
+            _ = self.terminate.recv() => Signal::Stop,
+            _ = self.interrupt.recv() => Signal::Stop,
+            _ = self.hangup.recv() => Signal::Reload,
+        }
+    }
+}
