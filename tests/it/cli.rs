@@ -77,7 +77,7 @@ fn usage_is_shown_as_a_table_and_as_it_came() {
     let none = run(&binary.folder, &["usage", "--key", "default", "--json"]).done();
     let none: Value = serde_json::from_str(&none).unwrap();
     assert_eq!((&none["step"], &none["totals"]["requests"]), (&json!("hour"), &json!(0)));
-    let wrong = run(&binary.folder, &["usage", "--from", "1h", "--to", "2h"]).failed(1);
+    let wrong = run(&binary.folder, &["usage", "--from", "1h", "--to", "2h"]).failed(2);
     assert_eq!(wrong, "mcpd: the query string: `from` is after `to`\n");
 }
 
@@ -145,16 +145,27 @@ fn a_reader_who_has_seen_enough_is_no_error() {
 #[test]
 fn without_a_daemon_a_command_says_how_to_start_one() {
     let mut folder = Binary::start("").end("TERM");
+    let place = |folder: &Folder| folder.path().canonicalize().unwrap();
     // Then one that left its socket behind.
     for _ in 0..2 {
+        let (socket, file) = (place(&folder).join("data/admin.sock"), place(&folder).join("mcpd.toml"));
+        let begin = format!(
+            "mcpd: mcpd is not running here: nothing answers on {} (admin.socket, by {});",
+            socket.display(),
+            file.display()
+        );
         for arguments in [&["usage"][..], &["audit", "verify"], &["alerts"], &["keys", "advice", "x"]] {
             let told = run(&folder, arguments).failed(1);
-            assert!(told.starts_with("mcpd: mcpd is not running here: nothing answers on ./data/admin.sock"));
+            assert!(told.starts_with(&begin), "{told}");
             assert!(told.contains("`mcpd serve`") && told.lines().count() == 1, "{told}");
         }
         folder = Binary::start_in(folder).end("KILL");
         assert!(folder.path().join("data/admin.sock").exists());
     }
+    let mut elsewhere = command(&folder, &["usage"]);
+    elsewhere.env("MCPD__ADMIN__SOCKET", "/nowhere/admin.sock");
+    let told = run_with(elsewhere, "").failed(1);
+    assert!(told.contains("/nowhere/admin.sock (admin.socket, from MCPD__ADMIN__SOCKET)"), "{told}");
     let told = run(&folder, &["usage", "--config", "none.toml"]).failed(1);
     assert!(told.contains("none.toml"), "{told}");
 }

@@ -166,6 +166,12 @@ fn what_the_daemon_refuses_is_told_in_its_words() {
     for arguments in [&["alerts", "acknowledge", "alert_1"][..], &["audit", "export"], &["explain", "x"]] {
         assert_eq!(daemon.run(arguments).failed(1), "mcpd: There is no alert\u{fffd}[2J\n");
     }
+    for status in ["400 Bad Request", "422 Unprocessable Content"] {
+        let daemon = FakeDaemon::json(status, &error);
+        for arguments in [&["usage"][..], &["alerts", "test", "rule_1"], &["explain", "x"]] {
+            assert_eq!(daemon.run(arguments).failed(2), "mcpd: There is no alert\u{fffd}[2J\n");
+        }
+    }
     let undelivered = json!({"delivered": false, "status": null, "error": "no connection"});
     let daemon = FakeDaemon::json("200 OK", &undelivered);
     let told = daemon.run(&["alerts", "test", "rule_1"]).failed(1);
