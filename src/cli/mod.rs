@@ -12,9 +12,12 @@ mod log;
 mod moment;
 mod named;
 mod output;
+mod relative;
 mod secret;
 mod serve;
+mod sheet;
 mod table;
+mod terminal;
 mod usage;
 
 use std::path::PathBuf;
@@ -27,7 +30,7 @@ use clap::{Parser, Subcommand};
 #[command(name = "mcpd", version, max_term_width = 100)]
 struct Arguments {
     /// The configuration; else `$MCPD_CONFIG`, ./mcpd.toml or /etc/mcpd/mcpd.toml
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", display_order = 1_000)]
     config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
@@ -43,7 +46,7 @@ enum Command {
     },
     /// Read the configuration and say whether it can be used
     Check,
-    /// See how keys are used
+    /// Make, list, change, rotate, revoke and delete keys, and see how they are used
     Keys(keys::Arguments),
     /// Tell what was used, or prove that it adds up
     Usage(usage::Arguments),
@@ -62,23 +65,28 @@ struct Misuse(String);
 
 /// Runs the command that the arguments name: 0 done, 1 refused or failed, 2 wrong usage.
 pub fn run() -> ExitCode {
-    let Arguments { config, command } = Arguments::parse();
-    let done = match command {
-        Command::Serve { daemon: false } => serve::in_foreground(config.as_deref()),
-        Command::Serve { daemon: true } => daemon::start(config.as_deref()),
-        Command::Check => check::run(config.as_deref()),
-        Command::Keys(arguments) => keys::run(&arguments, config.as_deref()),
-        Command::Usage(arguments) => usage::run(arguments, config.as_deref()),
-        Command::Explain(arguments) => explain::run(&arguments, config.as_deref()),
-        Command::Alerts(arguments) => alerts::run(&arguments, config.as_deref()),
-        Command::Audit(arguments) => audit::run(&arguments, config.as_deref()),
-    };
-    match done {
+    // Before anything repeats what it cannot make sense of.
+    let has_secret = std::env::args_os().try_for_each(|text| named::refuse_secret(&text.to_string_lossy()));
+    match has_secret.and_then(|()| obey(Arguments::parse())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("mcpd: {error:#}"));
             if error.is::<Misuse>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
+    }
+}
+
+fn obey(arguments: Arguments) -> anyhow::Result<()> {
+    let Arguments { config, command } = arguments;
+    match command {
+        Command::Serve { daemon: false } => serve::in_foreground(config.as_deref()),
+        Command::Serve { daemon: true } => daemon::start(config.as_deref()),
+        Command::Check => check::run(config.as_deref()),
+        Command::Keys(arguments) => keys::run(arguments, config.as_deref()),
+        Command::Usage(arguments) => usage::run(arguments, config.as_deref()),
+        Command::Explain(arguments) => explain::run(&arguments, config.as_deref()),
+        Command::Alerts(arguments) => alerts::run(&arguments, config.as_deref()),
+        Command::Audit(arguments) => audit::run(&arguments, config.as_deref()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Commands that speak to the running daemon.
 
 mod asked;
+mod keys;
 
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
