@@ -1,6 +1,7 @@
 //! Speaks to the running daemon, over its admin socket.
 
 mod change;
+mod copy;
 
 use std::fmt;
 use std::io::{ErrorKind, Write};

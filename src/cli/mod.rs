@@ -2,6 +2,7 @@
 
 mod alerts;
 mod audit;
+mod backup;
 mod check;
 mod client;
 mod daemon;
@@ -12,13 +13,16 @@ mod log;
 mod moment;
 mod named;
 mod output;
+mod progress;
 mod relative;
+mod restore;
 mod secret;
 mod serve;
 mod sheet;
 mod table;
 mod terminal;
 mod usage;
+mod whole_file;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -56,6 +60,10 @@ enum Command {
     Alerts(alerts::Arguments),
     /// List who changed what, prove that nothing is missing, or write it all out
     Audit(audit::Arguments),
+    /// Copy the running daemon's database to a file
+    Backup(backup::Arguments),
+    /// Put a backup in the place of the database, while mcpd is stopped
+    Restore(restore::Arguments),
 }
 
 /// Arguments that cannot be used as they are: exit status 2.
@@ -87,6 +95,8 @@ fn obey(arguments: Arguments) -> anyhow::Result<()> {
         Command::Explain(arguments) => explain::run(&arguments, config.as_deref()),
         Command::Alerts(arguments) => alerts::run(&arguments, config.as_deref()),
         Command::Audit(arguments) => audit::run(&arguments, config.as_deref()),
+        Command::Backup(arguments) => backup::run(&arguments, config.as_deref()),
+        Command::Restore(arguments) => restore::run(&arguments, config.as_deref()),
     }
 }
 

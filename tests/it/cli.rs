@@ -2,6 +2,7 @@
 
 mod asked;
 mod keys;
+mod restore;
 
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;

@@ -36,7 +36,7 @@ impl FakeDaemon {
         let listener = UnixListener::bind(folder.path().join("data/admin.sock")).unwrap();
         let seen = Arc::new(Mutex::default());
         let wishes = Arc::new(Mutex::new(Vec::new()));
-        let (noted, heard) = (Arc::clone(&seen), Arc::clone(&wishes));
+        let (noted, wished_for) = (Arc::clone(&seen), Arc::clone(&wishes));
         let last = answers.last().cloned().unwrap_or_default();
         let answers = answers.into_iter().chain(std::iter::repeat(last));
         thread::spawn(move || {
@@ -56,7 +56,7 @@ impl FakeDaemon {
                 let wish = head.lines().find_map(|line| {
                     line.to_ascii_lowercase().strip_prefix("idempotency-key: ").map(str::to_owned)
                 });
-                heard.lock().unwrap().extend(wish);
+                wished_for.lock().unwrap().extend(wish);
                 connection.write_all(&answer).unwrap();
             }
         });
