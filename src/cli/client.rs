@@ -1,5 +1,8 @@
 //! Speaks to the running daemon, over its admin socket.
 
+mod change;
+mod copy;
+
 use std::fmt;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -44,6 +47,11 @@ pub(super) struct Answer {
 
 /// The status and body of an answer, as far as its body has come.
 type Response = awc::ClientResponse<actix_http::BoxedPayloadStream>;
+
+/// The connection ended before the answer did: whether the daemon did what it was asked to is not known.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct BrokenOff(String);
 
 /// Runs work that asks the daemon whose configuration this is.
 pub(super) fn ask<T>(config: Option<&Path>, work: impl AsyncFnOnce(&Client) -> Result<T>) -> Result<T> {
@@ -148,7 +156,7 @@ impl Client {
         sent.map_err(|error| match error {
             SendRequestError::Connect(NotConnected::Io(error)) => self.unreachable(&error),
             SendRequestError::Timeout => anyhow!("mcpd did not answer within {} s", PATIENCE.as_secs()),
-            error => anyhow!("mcpd broke off before it answered: {error}"),
+            error => BrokenOff(format!("mcpd broke off before it answered: {error}")).into(),
         })
     }
 
@@ -195,11 +203,22 @@ async fn collect(response: &mut Response) -> Result<Vec<u8>> {
             bail!("the daemon's answer is too long: ask for less at a time");
         }
     }
-    Ok(body)
+    // The end of the connection looks like the answer's own.
+    match length(response) {
+        Some(length) if length != body.len() as u64 => {
+            Err(broken_off(format_args!("{} of {length} bytes came", body.len())))
+        }
+        _ => Ok(body),
+    }
+}
+
+/// Returns how many bytes an answer has, if it says so.
+fn length(response: &Response) -> Option<u64> {
+    response.headers().get("content-length")?.to_str().ok()?.parse().ok()
 }
 
 fn broken_off(error: impl fmt::Display) -> anyhow::Error {
-    anyhow!("the daemon's answer broke off: {error}")
+    BrokenOff(format!("the daemon's answer broke off: {error}")).into()
 }
 
 /// Returns why the daemon refused, in its own words if it gave some. What it cannot make sense of came with the

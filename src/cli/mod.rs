@@ -2,6 +2,7 @@
 
 mod alerts;
 mod audit;
+mod backup;
 mod check;
 mod client;
 mod daemon;
@@ -13,11 +14,17 @@ mod log;
 mod moment;
 mod named;
 mod output;
+mod progress;
+mod relative;
+mod restore;
 mod secret;
 mod serve;
+mod sheet;
 mod signals;
 mod table;
+mod terminal;
 mod usage;
+mod whole_file;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -29,7 +36,7 @@ use clap::{Parser, Subcommand};
 #[command(name = "mcpd", version, max_term_width = 100)]
 struct Arguments {
     /// The configuration; else `$MCPD_CONFIG`, ./mcpd.toml or /etc/mcpd/mcpd.toml
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", display_order = 1_000)]
     config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
@@ -49,7 +56,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// See how keys are used
+    /// Make, list, change, rotate, revoke and delete keys, and see how they are used
     Keys(keys::Arguments),
     /// Tell what was used, or prove that it adds up
     Usage(usage::Arguments),
@@ -59,6 +66,10 @@ enum Command {
     Alerts(alerts::Arguments),
     /// List who changed what, prove that nothing is missing, or write it all out
     Audit(audit::Arguments),
+    /// Copy the running daemon's database to a file
+    Backup(backup::Arguments),
+    /// Put a backup in the place of the database, while mcpd is stopped
+    Restore(restore::Arguments),
 }
 
 /// Arguments that cannot be used as they are: exit status 2.
@@ -68,18 +79,9 @@ struct Misuse(String);
 
 /// Runs the command that the arguments name: 0 done, 1 refused or failed, 2 wrong usage, 128 and more interrupted.
 pub fn run() -> ExitCode {
-    let Arguments { config, command } = Arguments::parse();
-    let done = match command {
-        Command::Serve { daemon: false } => serve::in_foreground(config.as_deref()),
-        Command::Serve { daemon: true } => daemon::start(config.as_deref()),
-        Command::Check { json } => check::run(config.as_deref(), json),
-        Command::Keys(arguments) => keys::run(&arguments, config.as_deref()),
-        Command::Usage(arguments) => usage::run(arguments, config.as_deref()),
-        Command::Explain(arguments) => explain::run(&arguments, config.as_deref()),
-        Command::Alerts(arguments) => alerts::run(&arguments, config.as_deref()),
-        Command::Audit(arguments) => audit::run(&arguments, config.as_deref()),
-    };
-    match done {
+    // Before anything repeats what it cannot make sense of.
+    let has_secret = std::env::args_os().try_for_each(|text| named::refuse_secret(&text.to_string_lossy()));
+    match has_secret.and_then(|()| obey(Arguments::parse())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             if let Some(interrupt::Interrupted(status)) = error.downcast_ref() {
@@ -88,6 +90,22 @@ pub fn run() -> ExitCode {
             say(&format!("mcpd: {error:#}"));
             if error.is::<Misuse>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
+    }
+}
+
+fn obey(arguments: Arguments) -> anyhow::Result<()> {
+    let Arguments { config, command } = arguments;
+    match command {
+        Command::Serve { daemon: false } => serve::in_foreground(config.as_deref()),
+        Command::Serve { daemon: true } => daemon::start(config.as_deref()),
+        Command::Check { json } => check::run(config.as_deref(), json),
+        Command::Keys(arguments) => keys::run(arguments, config.as_deref()),
+        Command::Usage(arguments) => usage::run(arguments, config.as_deref()),
+        Command::Explain(arguments) => explain::run(&arguments, config.as_deref()),
+        Command::Alerts(arguments) => alerts::run(&arguments, config.as_deref()),
+        Command::Audit(arguments) => audit::run(&arguments, config.as_deref()),
+        Command::Backup(arguments) => backup::run(&arguments, config.as_deref()),
+        Command::Restore(arguments) => restore::run(&arguments, config.as_deref()),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::domain::token;
 const TOLD_APART: usize = 5;
 
 /// Returns the id of the key that the text names: its id, or its name if no other key has it but those that handed
-/// over to it.
+/// over to it or were revoked.
 pub(super) async fn key_id(client: &Client, text: &str) -> Result<String> {
     refuse_secret(text)?;
     if text.parse::<KeyId>().is_ok() {
@@ -24,7 +24,7 @@ pub(super) async fn key_id(client: &Client, text: &str) -> Result<String> {
     let ids = latest(&named);
     match ids.as_slice() {
         [id] => Ok((*id).to_owned()),
-        [] => bail!("no key has the id or the name `{text}`: see GET /admin/v1/keys"),
+        [] => bail!("no key has the id or the name `{text}`: see `mcpd keys list`"),
         _ => {
             let more = if ids.len() > TOLD_APART { ", …" } else { "" };
             let some = ids.iter().take(TOLD_APART).copied().collect::<Vec<_>>().join(", ");
@@ -33,10 +33,14 @@ pub(super) async fn key_id(client: &Client, text: &str) -> Result<String> {
     }
 }
 
-/// Returns the ids of the keys that handed over to none of the others.
+/// Returns the ids of the keys that handed over to none of the others; of several, those that were not revoked.
 fn latest<'a>(keys: &[&'a Value]) -> Vec<&'a str> {
     let has_successor = |key: &Value| keys.iter().any(|other| other["rotated_from"] == key["id"]);
-    keys.iter().filter(|key| !has_successor(key)).filter_map(|key| key["id"].as_str()).collect()
+    let mut latest: Vec<&Value> = keys.iter().copied().filter(|key| !has_successor(key)).collect();
+    if latest.iter().any(|key| key["status"] != "revoked") {
+        latest.retain(|key| key["status"] != "revoked");
+    }
+    latest.iter().filter_map(|key| key["id"].as_str()).collect()
 }
 
 /// Returns the path of a thing with an id; fails if the text can be none.
@@ -77,6 +81,10 @@ mod tests {
         ];
         assert_eq!(latest(&keys.iter().take(3).collect::<Vec<_>>()), ["key_3"]);
         assert_eq!(latest(&keys.iter().collect::<Vec<_>>()), ["key_3", "key_9"]);
+        let revoked = |id: &str| json!({"id": id, "rotated_from": null, "status": "revoked"});
+        let (gone, long_gone) = (revoked("key_7"), revoked("key_8"));
+        assert_eq!(latest(&[&gone, &keys[3], &long_gone]), ["key_9"]);
+        assert_eq!(latest(&[&gone, &long_gone]), ["key_7", "key_8"]);
     }
 
     #[test]

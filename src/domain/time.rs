@@ -76,6 +76,12 @@ impl Timestamp {
         self.as_seconds().div_euclid(86_400)
     }
 
+    /// Returns the point as it stands in names of files, in UTC: `2026-11-23-181616`.
+    pub fn in_file_name(self) -> String {
+        let seconds = Self::from_seconds(self.as_seconds()).to_string();
+        seconds.trim_end_matches('Z').replace(':', "").replace('T', "-")
+    }
+
     /// Returns the point that an RFC 3339 text names, whatever its offset.
     pub fn parse(text: &str) -> Result<Self, InvalidTime> {
         text.parse::<jiff::Timestamp>()
@@ -180,6 +186,11 @@ mod tests {
         assert!(Timestamp::parse("-000001-12-31T23:59:59Z").is_err());
         assert!(Timestamp::from_millis(i64::MAX).to_string().starts_with("9999-12-30"));
         assert!(Timestamp::from_millis(i64::MIN).to_string().starts_with("-009999-01-02"));
+    }
+
+    #[test]
+    fn a_name_of_a_file_holds_no_colon() {
+        assert_eq!(Timestamp::from_millis(1_795_457_776_500).in_file_name(), "2026-11-23-181616");
     }
 
     #[test]

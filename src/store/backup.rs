@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::ops::RangeInclusive;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,14 +10,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::folder::existing_folder_of;
 use super::migrate::{self, APPLICATION_ID, VERSION};
 use super::open::beside;
-use super::{Store, StoreError};
+use super::{Store, StoreError, before_migration, restore};
 
 /// Behind the database's name: a copy that is being made. It has no name any more when its bytes are handed out.
 const UNFINISHED: &str = ".backup-unfinished";
 /// What a copy leaves free on the disk, in bytes, so that all else goes on.
-const HEADROOM: u64 = 8 * 1024 * 1024;
+pub(super) const HEADROOM: u64 = 8 * 1024 * 1024;
 
 /// A copy that is checked and ready to be read. Its space on the disk is free again once it is dropped.
 #[derive(Debug)]
@@ -70,7 +72,7 @@ impl Drop for Turn {
 }
 
 /// A file that goes away whatever happens.
-struct Unfinished(PathBuf);
+pub(super) struct Unfinished(pub(super) PathBuf);
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
@@ -93,8 +95,7 @@ impl Store {
         }
         let path = beside(self.path(), UNFINISHED);
         remove(&path)?;
-        let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+        let file = make_file(&path)?;
         let unfinished = Unfinished(path);
         {
             let _reading = self.apart.begin();
@@ -123,11 +124,13 @@ impl Copy {
 
 /// Removes what a crash in the middle of a copy left.
 pub(super) fn remove_unfinished(database: &Path) -> io::Result<()> {
-    remove(&beside(database, UNFINISHED))
+    [UNFINISHED, before_migration::UNFINISHED, restore::UNFINISHED]
+        .into_iter()
+        .try_for_each(|suffix| remove(&beside(database, suffix)))
 }
 
-fn remove(path: &Path) -> io::Result<()> {
-    for suffix in ["", "-journal"] {
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    for suffix in ["", "-journal", "-wal", "-shm"] {
         match fs::remove_file(beside(path, suffix)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -136,9 +139,20 @@ fn remove(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Returns how many bytes the disk of a path has room for.
+pub(super) fn room(path: &Path) -> io::Result<u64> {
+    let disk = rustix::fs::statvfs(existing_folder_of(path))?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+/// Makes an empty file to copy into, its owner's alone.
+pub(super) fn make_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
+}
+
 /// Copies the database into an empty file. It is read as of one moment, on a connection that cannot write to it;
 /// writers go on meanwhile.
-fn fill(database: &Path, copy: &Path) -> rusqlite::Result<()> {
+pub(super) fn fill(database: &Path, copy: &Path) -> rusqlite::Result<()> {
     let connection = Connection::open_with_flags(database, flags())?;
     // The copy is handed out, not kept: nobody needs it on the disk after a crash.
     connection.pragma_update(None, "synchronous", "OFF")?;
@@ -148,19 +162,24 @@ fn fill(database: &Path, copy: &Path) -> rusqlite::Result<()> {
 
 /// Fails unless the copy is a database that this very mcpd would open.
 fn check(copy: &Path) -> Result<(), CopyError> {
-    let connection = Connection::open_with_flags(copy, flags())?;
-    let told: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    if told != "ok" {
-        return Err(CopyError::Damaged(told));
-    }
-    let application: u32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    let version = migrate::version(&connection)?;
-    if (application, version) != (APPLICATION_ID, VERSION) {
-        return Err(CopyError::Damaged(format!("application {application:x}, schema {version}")));
-    }
-    Ok(())
+    check_whole(&Connection::open_with_flags(copy, flags())?, VERSION..=VERSION).map(drop)
 }
 
-fn flags() -> OpenFlags {
+/// Fails unless a database is mcpd's, has one of these schemas, and each of its pages is as it must be; returns its
+/// schema.
+pub(super) fn check_whole(connection: &Connection, versions: RangeInclusive<u32>) -> Result<u32, CopyError> {
+    let told: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    if told != "ok" {
+        return Err(CopyError::Damaged(told.replace('\n', " ")));
+    }
+    let application: u32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let version = migrate::version(connection)?;
+    if application != APPLICATION_ID || !versions.contains(&version) {
+        return Err(CopyError::Damaged(format!("application {application:x}, schema {version}")));
+    }
+    Ok(version)
+}
+
+pub(super) fn flags() -> OpenFlags {
     OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX
 }

@@ -52,7 +52,7 @@ fn put_in_place(unfinished: &Path, path: &Path) -> io::Result<()> {
     File::open(folder_of(path))?.sync_all()
 }
 
-fn remove_companions(path: &Path) -> io::Result<()> {
+pub(super) fn remove_companions(path: &Path) -> io::Result<()> {
     for suffix in COMPANIONS {
         match fs::remove_file(beside(path, suffix)) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),

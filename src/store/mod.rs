@@ -8,6 +8,7 @@ pub mod alerts;
 mod apart;
 pub mod audit;
 pub mod backup;
+mod before_migration;
 mod column;
 pub mod contexts;
 mod create;
@@ -22,6 +23,7 @@ pub mod outbox;
 pub mod page;
 pub mod profiles;
 pub mod reports;
+pub mod restore;
 pub mod seals;
 pub mod secrets;
 pub mod sightings;
@@ -172,8 +174,7 @@ impl Store {
 
     /// Returns how many bytes the disk has room for.
     pub fn room(&self) -> std::io::Result<u64> {
-        let disk = rustix::fs::statvfs(folder::existing_folder_of(&self.path))?;
-        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+        backup::room(&self.path)
     }
 
     /// Does something that may be lost with the machine's power, but for what is written behind it: in WAL mode,

@@ -11,11 +11,11 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 
 use super::apart::Apart;
-use super::backup::remove_unfinished;
+use super::backup::{CopyError, remove_unfinished};
 use super::create::make_if_missing;
 use super::folder::{existing_folder_of, make_folder_of};
 use super::migrate::{self, APPLICATION_ID, VERSION};
-use super::{Pool, Store, StoreError, keys, usage};
+use super::{Pool, Store, StoreError, before_migration, keys, usage};
 
 /// Readers at once; more would only queue for the same two cores and the same disk.
 const READERS: u32 = 4;
@@ -54,6 +54,18 @@ pub enum OpenError {
     /// Another daemon has it open.
     #[error("store.path: {path} is in use by another mcpd: stop that one first, or name another file", path = .0.display())]
     Locked(PathBuf),
+    /// Its schema is to be changed, and no backup of it can be made before.
+    #[error(
+        "store.path: {path} is of an earlier mcpd. A backup is made before it is brought to schema {VERSION}, and \
+         could not be; the database was left as it is: {cause}",
+        path = path.display()
+    )]
+    NoBackup {
+        /// The database.
+        path: PathBuf,
+        /// Why there is none.
+        cause: CopyError,
+    },
     /// SQLite refused.
     #[error("store.path: {path}: {cause}", path = path.display())]
     Broken {
@@ -111,7 +123,7 @@ impl Store {
         remove_unfinished(path).map_err(|cause| OpenError::Unusable { path: path.to_owned(), cause })?;
         make_if_missing(path)?;
         let broken = |cause| OpenError::Broken { path: path.to_owned(), cause };
-        let found = prepare(path).map_err(|error| broken(error.into()))?;
+        let found = prepare(path)?;
         if found > VERSION {
             return Err(OpenError::Newer { path: path.to_owned(), found });
         }
@@ -170,7 +182,7 @@ fn check_folder(path: &Path) -> Result<(), OpenError> {
         .map_err(|cause| OpenError::Unusable { path: existing.to_owned(), cause: cause.into() })
 }
 
-fn lock(path: &Path) -> Result<File, OpenError> {
+pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     let lock_path = beside(path, ".lock");
     let unusable = |cause| OpenError::Unusable { path: lock_path.clone(), cause };
     make_folder_of(path).map_err(unusable)?;
@@ -184,17 +196,26 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Applies the migrations before the pools open the database. Returns its schema; a later one, which after a
-/// crash only the write-ahead log tells of, is left as it is.
-fn prepare(path: &Path) -> rusqlite::Result<u32> {
+/// Applies the migrations before the pools open the database, and makes a backup before that. Returns its schema; a
+/// later one, which after a crash only the write-ahead log tells of, is left as it is.
+fn prepare(path: &Path) -> Result<u32, OpenError> {
+    let broken = |cause: rusqlite::Error| OpenError::Broken { path: path.to_owned(), cause: cause.into() };
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags)?;
-    let found = migrate::version(&connection)?;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(broken)?;
+    let found = migrate::version(&connection).map_err(broken)?;
     if found > VERSION {
         return Ok(found);
     }
-    migrate::run(&mut connection)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    let kept = (found < VERSION).then(|| before_migration::keep(path, found)).transpose();
+    let kept = kept.map_err(|cause| OpenError::NoBackup { path: path.to_owned(), cause })?;
+    if let Err(cause) = migrate::run(&mut connection) {
+        // Nothing was changed. Kept, such backups would fill the disk, one a start.
+        if let Some(kept) = kept {
+            kept.remove();
+        }
+        return Err(broken(cause));
+    }
+    connection.pragma_update(None, "journal_mode", "WAL").map_err(broken)?;
     Ok(VERSION)
 }
 

@@ -2,6 +2,8 @@
 
 mod asked;
 mod interrupted;
+mod keys;
+mod restore;
 mod terminal;
 
 use std::io::Write as _;

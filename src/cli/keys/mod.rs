@@ -1,7 +1,16 @@
 //! `mcpd keys`
 
 mod advice;
+mod create;
+mod describe;
+mod end;
+mod interview;
+mod issued;
+mod list;
 mod migration;
+mod rotate;
+mod settings;
+mod update;
 
 use std::path::Path;
 
@@ -12,6 +21,14 @@ use super::client::{self, Client};
 use super::named;
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mcpd keys create -i                                  make a key, asked step by step
+  mcpd keys create --name laptop --scope chats:create models:read
+  mcpd keys list
+  mcpd keys show laptop
+  mcpd keys rotate laptop --expire-old-in 24h
+  mcpd keys revoke laptop")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     action: Action,
@@ -19,6 +36,68 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    /// Make a key, and print it alone on standard output
+    #[command(
+        override_usage = "\
+mcpd keys create --name <N> --scope <S>... [OPTIONS]
+       mcpd keys create -i [OPTIONS]",
+        after_help = "\
+The key is shown this once. All else that is said goes to standard error.
+
+Examples:
+  mcpd keys create -i
+  mcpd keys create --name laptop --scope chats:create models:read --expires-in 90d
+  mcpd keys create --name office --scope all --allow-ip 192.0.2.0/24 --metadata owner=ann
+  mcpd keys create --name bot --scope chats:create --plan enterprise --requests-per-minute 120
+  KEY=$(mcpd keys create --name script --scope chats:create)"
+    )]
+    Create(Box<create::Create>),
+    /// List the keys
+    #[command(after_help = "\
+Examples:
+  mcpd keys list
+  mcpd keys list --status active --search ann
+  mcpd keys list --json | jq -r '.data[].id'")]
+    List(list::List),
+    /// Tell all about a key
+    #[command(after_help = "\
+Examples:
+  mcpd keys show laptop
+  mcpd keys show key_vLNR8k4M9K7HGTapx8IlzNws --json")]
+    Show(Key),
+    /// Change a key; what is not named stays as it is
+    #[command(after_help = "\
+A list that is given takes the place of the one before, as a whole.
+
+Examples:
+  mcpd keys update laptop --plan professional
+  mcpd keys update laptop --allow-ip 192.0.2.0/24 --allow-ip 2001:db8::/32
+  mcpd keys update laptop --any-ip --no-expiry --plan-limit
+  mcpd keys update laptop --disable")]
+    Update(Box<update::Update>),
+    /// Hand over to a new key with the same settings, and print it alone on standard output
+    #[command(after_help = "\
+Examples:
+  mcpd keys rotate laptop                              the old key goes on for 24 hours
+  mcpd keys rotate laptop --expire-old-in 7d --revoke-when-quiet 24h
+  KEY=$(mcpd keys rotate laptop --expire-old-in 1h)")]
+    Rotate(rotate::Rotate),
+    /// Refuse a key from now on, for good
+    #[command(after_help = "\
+It asks first, on a terminal. To refuse a key for a while only, `mcpd keys update KEY --disable`.
+
+Examples:
+  mcpd keys revoke laptop
+  mcpd keys revoke key_vLNR8k4M9K7HGTapx8IlzNws --yes")]
+    Revoke(end::End),
+    /// Revoke a key and remove its record; its usage stays
+    #[command(after_help = "\
+It asks first, on a terminal.
+
+Examples:
+  mcpd keys delete laptop
+  mcpd keys delete key_vLNR8k4M9K7HGTapx8IlzNws --yes")]
+    Delete(end::End),
     /// Tell who still uses a key that was rotated, and whether it is safe to revoke
     #[command(after_help = "\
 Examples:
@@ -39,13 +118,20 @@ struct Key {
     #[arg(value_name = "KEY")]
     key: String,
     /// Print the answer of the admin API as it is
-    #[arg(long)]
+    #[arg(long, display_order = 900)]
     json: bool,
 }
 
 /// Does what is asked about a key.
-pub(super) fn run(arguments: &Arguments, config: Option<&Path>) -> Result<()> {
-    client::ask(config, async |client| match &arguments.action {
+pub(super) fn run(mut arguments: Arguments, config: Option<&Path>) -> Result<()> {
+    client::ask(config, async |client| match &mut arguments.action {
+        Action::Create(key) => create::run(client, key).await,
+        Action::List(keys) => list::run(client, keys).await,
+        Action::Show(key) => describe::run(client, key).await,
+        Action::Update(key) => update::run(client, key).await,
+        Action::Rotate(key) => rotate::run(client, key).await,
+        Action::Revoke(key) => end::revoke(client, key).await,
+        Action::Delete(key) => end::delete(client, key).await,
         Action::Migration(key) => migration::tell(client, key).await,
         Action::Advice(key) => advice::tell(client, key).await,
     })

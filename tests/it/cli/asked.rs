@@ -14,23 +14,33 @@ use crate::harness::Folder;
 use crate::harness::binary::{CONFIG, command};
 
 /// Answers on the admin socket of a folder.
-struct FakeDaemon {
-    folder: Folder,
+pub(super) struct FakeDaemon {
+    pub(super) folder: Folder,
     /// Request lines and bodies.
     seen: Arc<Mutex<Vec<(String, String)>>>,
+    /// Their `Idempotency-Key`s.
+    pub(super) wishes: Arc<Mutex<Vec<String>>>,
 }
 
 impl FakeDaemon {
     /// Answers every request with this, head and all, and closes the connection.
     fn answering(answer: impl Into<Vec<u8>>) -> Self {
+        Self::answering_in_turn(vec![answer.into()])
+    }
+
+    /// The same, with one answer after the other, the last one for ever. An empty one is a connection that breaks.
+    pub(super) fn answering_in_turn(answers: Vec<Vec<u8>>) -> Self {
         let folder = Folder::new();
         fs::create_dir(folder.path().join("data")).unwrap();
         fs::write(folder.path().join("mcpd.toml"), CONFIG).unwrap();
         let listener = UnixListener::bind(folder.path().join("data/admin.sock")).unwrap();
-        let (seen, answer) = (Arc::new(Mutex::default()), answer.into());
-        let noted = Arc::clone(&seen);
+        let seen = Arc::new(Mutex::default());
+        let wishes = Arc::new(Mutex::new(Vec::new()));
+        let (noted, wished_for) = (Arc::clone(&seen), Arc::clone(&wishes));
+        let last = answers.last().cloned().unwrap_or_default();
+        let answers = answers.into_iter().chain(std::iter::repeat(last));
         thread::spawn(move || {
-            for connection in listener.incoming() {
+            for (connection, answer) in listener.incoming().zip(answers) {
                 let mut connection = connection.unwrap();
                 let mut bytes = Vec::new();
                 while !is_whole(&bytes) {
@@ -43,23 +53,27 @@ impl FakeDaemon {
                 let (head, body) = text.split_once("\r\n\r\n").unwrap();
                 let line = head.lines().next().unwrap().trim_end_matches(" HTTP/1.1");
                 Vec::push(&mut *noted.lock().unwrap(), (line.to_owned(), body.to_owned()));
+                let wish = head.lines().find_map(|line| {
+                    line.to_ascii_lowercase().strip_prefix("idempotency-key: ").map(str::to_owned)
+                });
+                wished_for.lock().unwrap().extend(wish);
                 connection.write_all(&answer).unwrap();
             }
         });
-        Self { folder, seen }
+        Self { folder, seen, wishes }
     }
 
-    fn json(status: &str, body: &Value) -> Self {
+    pub(super) fn json(status: &str, body: &Value) -> Self {
         let body = body.to_string();
         let head = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}", body.len());
         Self::answering(format!("{head}\r\n\r\n{body}"))
     }
 
-    fn run(&self, arguments: &[&str]) -> Said {
+    pub(super) fn run(&self, arguments: &[&str]) -> Said {
         run(&self.folder, arguments)
     }
 
-    fn seen(&self) -> Vec<(String, String)> {
+    pub(super) fn seen(&self) -> Vec<(String, String)> {
         std::mem::take(&mut *self.seen.lock().unwrap())
     }
 }
@@ -81,6 +95,13 @@ fn each_command_asks_for_what_it_shows() {
     let cases: &[(&[&str], String)] = &[
         (&["keys", "migration", KEY], format!("{key_path}/migration")),
         (&["keys", "advice", KEY], format!("{key_path}/advice")),
+        (&["keys", "list"], "GET /admin/v1/keys?limit=1000".into()),
+        (
+            &["keys", "list", "--status", "revoked", "--search", "a&b"],
+            "GET /admin/v1/keys?limit=1000&status=revoked&search=a%26b".into(),
+        ),
+        (&["keys", "show", KEY], key_path.clone()),
+        (&["keys", "update", KEY, "--enable"], format!("PATCH /admin/v1/keys/{KEY}")),
         (&["usage", "verify"], "GET /admin/v1/usage/verify".into()),
         (&["audit", "verify"], "GET /admin/v1/audit/verify".into()),
         (&["audit", "--action", "a&b=c"], "GET /admin/v1/audit?limit=100&action=a%26b%3Dc".into()),

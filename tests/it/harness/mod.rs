@@ -4,6 +4,7 @@
 pub mod binary;
 pub mod http;
 pub mod pace;
+pub mod pty;
 pub mod receiver;
 pub mod server;
 pub mod upstream;

@@ -1,0 +1,73 @@
+//! `mcpd restore`
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::json;
+
+use super::output::print;
+use super::progress::{Progress, size};
+use super::{say, terminal};
+use crate::config::Config;
+use crate::store::restore::{Restore, Restored, Stage};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+mcpd must be stopped. The backup is checked first; the database that it replaces is kept beside it, as
+mcpd.db.before-restore-<date>. All is then as it was when the backup was made: a key that was revoked since works
+again until you revoke it again.
+
+Examples:
+  mcpd restore mcpd-backup.db
+  sudo systemctl stop mcpd && sudo mcpd restore --yes mcpd-backup.db && sudo systemctl start mcpd")]
+pub(super) struct Arguments {
+    /// A backup, as `mcpd backup` makes it
+    file: PathBuf,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+    /// Print what was done as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Puts a backup in the place of the database that the configuration names.
+pub(super) fn run(arguments: &Arguments, config: Option<&Path>) -> Result<()> {
+    let database = Config::load(config)?.store.path;
+    terminal::check_can_ask(arguments.yes)?;
+    let restore = Restore::begin(&arguments.file, &database)?;
+    let fate = if restore.replaces() { "it is replaced, and kept beside it" } else { "there is none yet" };
+    let question = format!(
+        "Restore {} ({}) to {}? The database there: {fate}.",
+        arguments.file.display(),
+        size(restore.bytes()),
+        restore.database().display()
+    );
+    terminal::confirm(&question, arguments.yes)?;
+    let (path, bytes) = (restore.database().to_owned(), restore.bytes());
+    let restored = {
+        let mut progress = Progress::of("Restoring");
+        let mut checking = None;
+        restore.run(&mut |stage| match stage {
+            Stage::Copied(copied) => progress.tell(copied, bytes),
+            Stage::Checking => checking = Some(Progress::of("Checking")),
+        })?
+    };
+    tell(arguments, &path, &restored)
+}
+
+fn tell(arguments: &Arguments, database: &Path, restored: &Restored) -> Result<()> {
+    let kept = restored.kept.as_deref().map(|kept| kept.display().to_string());
+    if arguments.json {
+        let done =
+            json!({"database": database.display().to_string(), "schema": restored.schema, "kept": kept});
+        return print(&format!("{done}\n"));
+    }
+    say(&format!("Restored {} to {}.", arguments.file.display(), database.display()));
+    if let Some(kept) = kept {
+        say(&format!("The database before it is kept as {kept}: delete that once all is well."));
+    }
+    say("Now start mcpd.");
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! What a database was before its schema is changed: a checked copy beside it.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use super::backup::{self, CopyError, HEADROOM, Unfinished, check_whole, fill, make_file};
+use super::folder::folder_of;
+use super::length;
+use super::migrate::VERSION;
+use super::open::beside;
+use crate::clock::Clock;
+
+/// Behind the database's name: such a copy that is being made.
+pub(super) const UNFINISHED: &str = ".before-schema-unfinished";
+
+/// A copy of a database, whole and on the disk.
+#[derive(Debug)]
+pub(super) struct Kept(PathBuf);
+
+/// Copies a database with this schema beside itself and tells the log of it. The caller holds the lock.
+pub(super) fn keep(database: &Path, version: u32) -> Result<Kept, CopyError> {
+    let needed = length(database) + length(&beside(database, "-wal")) + HEADROOM;
+    let free = backup::room(database)?;
+    if free < needed {
+        return Err(CopyError::NoRoom { needed, free });
+    }
+    let unfinished = Unfinished(beside(database, UNFINISHED));
+    backup::remove(&unfinished.0)?;
+    let file = make_file(&unfinished.0)?;
+    fill(database, &unfinished.0)?;
+    check_whole(&Connection::open_with_flags(&unfinished.0, backup::flags())?, version..=version)?;
+    file.sync_all()?;
+    let date = Clock::System.now().wall.in_file_name();
+    let path = beside(database, &format!(".before-schema-{VERSION}-{date}"));
+    fs::rename(&unfinished.0, &path)?;
+    File::open(folder_of(&path))?.sync_all()?;
+    tracing::info!(
+        "the database is brought from schema {version} to {VERSION}; as it was, it is kept as {}: delete that once \
+         all is well, or restore it to go back to the earlier mcpd",
+        path.display()
+    );
+    Ok(Kept(path))
+}
+
+impl Kept {
+    /// Removes it again.
+    pub(super) fn remove(self) {
+        if let Err(error) = fs::remove_file(&self.0) {
+            tracing::warn!("cannot remove {}, which holds keys' digests: {error}", self.0.display());
+        }
+    }
+}

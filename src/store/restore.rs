@@ -1,0 +1,302 @@
+//! Puts a backup in the place of the database, while no daemon has it open.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, chown};
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::Store;
+use super::backup::{self, CopyError, HEADROOM, Unfinished, check_whole, make_file};
+use super::create::remove_companions;
+use super::folder::{existing_folder_of, folder_of};
+use super::length;
+use super::migrate::VERSION;
+use super::open::{OpenError, beside, lock};
+use crate::clock::Clock;
+
+/// Behind the database's name: a backup that is being brought there.
+pub(super) const UNFINISHED: &str = ".restore-unfinished";
+/// As much is copied at a time, in bytes.
+const PIECE: usize = 1024 * 1024;
+
+/// A backup that can be restored. As long as this lives, no daemon can open the database.
+#[derive(Debug)]
+pub struct Restore {
+    source: PathBuf,
+    file: File,
+    bytes: u64,
+    database: PathBuf,
+    owner: Owner,
+    _lock: File,
+}
+
+/// What was done.
+#[derive(Debug)]
+pub struct Restored {
+    /// Where the database is that was replaced, if there was one.
+    pub kept: Option<PathBuf>,
+    /// The backup's schema; an earlier one is brought up to date at the next start.
+    pub schema: u32,
+}
+
+/// How far a restore is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// So many bytes are copied.
+    Copied(u64),
+    /// All is copied, and is being checked.
+    Checking,
+}
+
+/// Nothing was restored; the database is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// The backup cannot be read.
+    #[error("cannot read {path}: {cause}", path = path.display())]
+    Source {
+        /// The backup.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// Something else than a backup.
+    #[error("{path} is no backup: it is not an mcpd database", path = .0.display())]
+    NoBackup(PathBuf),
+    /// A later mcpd made it.
+    #[error("{path} has schema {found}, this mcpd knows up to {VERSION}: install the newer mcpd", path = path.display())]
+    Newer {
+        /// The backup.
+        path: PathBuf,
+        /// Its schema version.
+        found: u32,
+    },
+    /// Its end is missing.
+    #[error("{path} is cut short: restore another backup", path = .0.display())]
+    Cut(PathBuf),
+    /// A part of it is in another file.
+    #[error(
+        "{path} is not whole by itself: there is a write-ahead log beside it. Copy a database with `mcpd backup`, or \
+         once its mcpd has stopped",
+        path = .0.display()
+    )]
+    NotWhole(PathBuf),
+    /// It is not as it must be.
+    #[error("{path} cannot be used: {cause}", path = path.display())]
+    Damaged {
+        /// The backup.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// It is the database itself.
+    #[error("{path} is the database itself, not a backup of it", path = .0.display())]
+    Itself(PathBuf),
+    /// A daemon has the database open.
+    #[error(
+        "mcpd is running on {path}: stop it first (`systemctl stop mcpd` if it runs as a service)",
+        path = .0.display()
+    )]
+    Running(PathBuf),
+    /// What is in the database's place must not be touched.
+    #[error(transparent)]
+    InTheWay(OpenError),
+    /// The disk is too full.
+    #[error("the disk of store.path has {free} bytes free, {needed} are needed: make room there")]
+    NoRoom {
+        /// How many bytes must be free.
+        needed: u64,
+        /// How many are.
+        free: u64,
+    },
+    /// A file could not be made or moved.
+    #[error("cannot put it in the place of {path}: {cause}", path = path.display())]
+    File {
+        /// The database.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+}
+
+impl Restore {
+    /// Returns a backup that can be restored, as far as its first bytes tell; takes the database's lock.
+    pub fn begin(source: &Path, database: &Path) -> Result<Self, RestoreError> {
+        let (file, bytes) = open_source(source)?;
+        let database = fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
+        if fs::canonicalize(source).is_ok_and(|source| source == database) {
+            return Err(RestoreError::Itself(database));
+        }
+        // A damaged or later one is what restoring is for; it is kept.
+        if let Err(error @ OpenError::Foreign(_)) = Store::check(&database) {
+            return Err(RestoreError::InTheWay(error));
+        }
+        let owner =
+            Owner::of(&database).map_err(|cause| RestoreError::File { path: database.clone(), cause })?;
+        let lock = lock(&database).map_err(|error| match error {
+            OpenError::Locked(path) => RestoreError::Running(path),
+            error => RestoreError::InTheWay(error),
+        })?;
+        let restore = Self { source: source.to_owned(), file, bytes, database, owner, _lock: lock };
+        restore.owner.own(&beside(&restore.database, ".lock")).map_err(|cause| restore.failed(cause))?;
+        Ok(restore)
+    }
+
+    /// Returns how long the backup is, in bytes.
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Returns where the database is.
+    pub fn database(&self) -> &Path {
+        &self.database
+    }
+
+    /// Tells whether there is a database to be replaced.
+    pub fn replaces(&self) -> bool {
+        length(&self.database) > 0
+    }
+
+    /// Copies the backup beside the database, checks the copy, and puts it in the database's place in one step.
+    pub fn run(mut self, tell: &mut dyn FnMut(Stage)) -> Result<Restored, RestoreError> {
+        let failed = |cause| RestoreError::File { path: self.database.clone(), cause };
+        let needed = self.bytes + HEADROOM;
+        let free = backup::room(&self.database).map_err(failed)?;
+        if free < needed {
+            return Err(RestoreError::NoRoom { needed, free });
+        }
+        let unfinished = Unfinished(beside(&self.database, UNFINISHED));
+        backup::remove(&unfinished.0).map_err(failed)?;
+        let copy = make_file(&unfinished.0).map_err(failed)?;
+        self.owner.own(&unfinished.0).map_err(failed)?;
+        self.copy_into(&copy, tell)?;
+        tell(Stage::Checking);
+        let schema = self.check(&unfinished.0)?;
+        let put = put_in_place(&copy, &unfinished.0, &self.database);
+        Ok(Restored { kept: put.map_err(|cause| self.failed(cause))?, schema })
+    }
+
+    fn failed(&self, cause: io::Error) -> RestoreError {
+        RestoreError::File { path: self.database.clone(), cause }
+    }
+
+    fn copy_into(&mut self, mut copy: &File, tell: &mut dyn FnMut(Stage)) -> Result<(), RestoreError> {
+        let mut piece = vec![0; PIECE];
+        let mut copied = 0;
+        loop {
+            let read = self.file.read(&mut piece);
+            let length = read.map_err(|cause| RestoreError::Source { path: self.source.clone(), cause })?;
+            if length == 0 {
+                break;
+            }
+            copy.write_all(&piece[..length]).map_err(|cause| self.failed(cause))?;
+            copied += length as u64;
+            tell(Stage::Copied(copied));
+        }
+        if copied == self.bytes { Ok(()) } else { Err(RestoreError::Cut(self.source.clone())) }
+    }
+
+    /// Reads all of the copy as SQLite does; returns its schema.
+    fn check(&self, copy: &Path) -> Result<u32, RestoreError> {
+        let checked = (|| {
+            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            check_whole(&Connection::open_with_flags(copy, flags)?, 1..=VERSION)
+        })();
+        checked.map_err(|error| RestoreError::Damaged {
+            path: self.source.clone(),
+            cause: match error {
+                CopyError::Damaged(found) => format!("it is damaged ({found}); restore another backup"),
+                error => error.to_string(),
+            },
+        })
+    }
+}
+
+/// Opens a backup, if it is one as far as its first bytes tell; returns its length too.
+fn open_source(path: &Path) -> Result<(File, u64), RestoreError> {
+    let unreadable = |cause| RestoreError::Source { path: path.to_owned(), cause };
+    let file = File::open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if !metadata.is_file() || metadata.len() == 0 {
+        return Err(RestoreError::NoBackup(path.to_owned()));
+    }
+    if ["-wal", "-journal"].iter().any(|suffix| length(&beside(path, suffix)) > 0) {
+        return Err(RestoreError::NotWhole(path.to_owned()));
+    }
+    Store::check(path).map_err(|error| match error {
+        OpenError::Newer { path, found } => RestoreError::Newer { path, found },
+        OpenError::Cut(path) => RestoreError::Cut(path),
+        OpenError::Unusable { path, cause } => RestoreError::Source { path, cause },
+        _ => RestoreError::NoBackup(path.to_owned()),
+    })?;
+    Ok((file, metadata.len()))
+}
+
+/// Puts a checked copy in the database's place; returns where the one before is, if there was one. Whenever this is
+/// cut short, one of the two is there whole.
+fn put_in_place(copy: &File, path: &Path, database: &Path) -> io::Result<Option<PathBuf>> {
+    remove_companions(path)?;
+    copy.sync_all()?;
+    let kept = if length(database) > 0 { Some(keep(database)?) } else { None };
+    // They belong to the one before; the restored one would take them for its own.
+    remove_companions(database)?;
+    fs::rename(path, database)?;
+    File::open(folder_of(database))?.sync_all()?;
+    Ok(kept)
+}
+
+/// Gives the database a second name, which it goes on with; with it goes what is not brought into it.
+fn keep(database: &Path) -> io::Result<PathBuf> {
+    bring_log_in(database);
+    let kept = name_anew(database)?;
+    for suffix in ["-wal", "-journal"] {
+        if length(&beside(database, suffix)) > 0 {
+            fs::rename(beside(database, suffix), beside(&kept, suffix))?;
+        }
+    }
+    Ok(kept)
+}
+
+/// Gives the database a second name that nothing has yet.
+fn name_anew(database: &Path) -> io::Result<PathBuf> {
+    let date = Clock::System.now().wall.in_file_name();
+    let mut kept = beside(database, &format!(".before-restore-{date}"));
+    let mut number = 1;
+    while let Err(error) = fs::hard_link(database, &kept) {
+        if error.kind() != io::ErrorKind::AlreadyExists {
+            return Err(error);
+        }
+        number += 1;
+        kept = beside(database, &format!(".before-restore-{date}-{number}"));
+    }
+    Ok(kept)
+}
+
+/// Brings the write-ahead log into the database, where that can be done; a damaged one keeps it beside.
+fn bring_log_in(database: &Path) {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let _ = Connection::open_with_flags(database, flags).and_then(|connection| {
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        connection.close().map_err(|(_, error)| error)
+    });
+}
+
+/// Who owns the database: whom root makes files for.
+#[derive(Clone, Copy, Debug)]
+struct Owner(Option<(u32, u32)>);
+
+impl Owner {
+    /// Returns the owner of a database, or of the folder that it will be in.
+    fn of(database: &Path) -> io::Result<Self> {
+        if !rustix::process::geteuid().is_root() {
+            return Ok(Self(None));
+        }
+        let metadata = database.metadata().or_else(|_| existing_folder_of(database).metadata())?;
+        Ok(Self(Some((metadata.uid(), metadata.gid()))))
+    }
+
+    fn own(self, path: &Path) -> io::Result<()> {
+        self.0.map_or(Ok(()), |(user, group)| chown(path, Some(user), Some(group)))
+    }
+}

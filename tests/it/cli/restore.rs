@@ -1,0 +1,381 @@
+//! Backups, made and put back from the command line.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rusqlite::Connection;
+use rusqlite::functions::FunctionFlags;
+use serde_json::{Value, json};
+
+use super::asked::FakeDaemon;
+use super::{key, run, run_with};
+use crate::harness::binary::{CONFIG, command};
+use crate::harness::pty::Terminal;
+use crate::harness::{Binary, Folder, Request, eventually};
+
+fn mode(path: &Path) -> u32 {
+    path.metadata().unwrap().permissions().mode() & 0o777
+}
+
+/// The names in a folder that begin so.
+fn named(folder: &Path, begin: &str) -> Vec<String> {
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.filter(|name| name.starts_with(begin)).collect();
+    names.sort();
+    names
+}
+
+/// A folder with a configuration and nothing else.
+fn fresh() -> Folder {
+    let folder = Folder::new();
+    fs::write(folder.path().join("mcpd.toml"), CONFIG).unwrap();
+    folder
+}
+
+/// A backup, and the secret of a key that is in it.
+fn backup() -> (Folder, PathBuf, String) {
+    let binary = Binary::start("");
+    let (secret, _) = key(&binary, "kept");
+    binary.call(&secret, Request::chat("Hello")).expect(200);
+    let said = run(&binary.folder, &["backup", "copy.db"]);
+    assert_eq!((said.status, said.out.as_str()), (Some(0), ""), "{}", said.err);
+    let folder = binary.end("TERM");
+    let path = folder.path().join("copy.db");
+    (folder, path, secret)
+}
+
+#[test]
+fn a_backup_restored_onto_a_fresh_install_has_all_there_was() {
+    let (_folder, copy, secret) = backup();
+    assert_eq!(mode(&copy), 0o600);
+    let folder = fresh();
+    let said = run(&folder, &["restore", copy.to_str().unwrap(), "--yes"]);
+    assert_eq!((said.status, said.out.as_str()), (Some(0), ""), "{}", said.err);
+    assert!(said.err.ends_with("Now start mcpd.\n") && !said.err.contains("is kept"), "{}", said.err);
+    let data = folder.path().join("data");
+    assert_eq!((mode(&data), mode(&data.join("mcpd.db"))), (0o700, 0o600));
+    assert_eq!(named(&data, "mcpd.db"), ["mcpd.db", "mcpd.db.lock"]);
+    let binary = Binary::start_in(folder);
+    binary.call(&secret, Request::get("/v1/key")).expect(200);
+    let told = run(&binary.folder, &["usage", "--from", "1h", "--key", "kept", "--json"]).done();
+    assert!(
+        serde_json::from_str::<Value>(&told).unwrap()["totals"]["requests"].as_u64() >= Some(1),
+        "{told}"
+    );
+    run(&binary.folder, &["audit", "verify"]).done();
+    run(&binary.folder, &["usage", "verify"]).done();
+}
+
+#[test]
+fn a_backup_overwrites_nothing_unless_it_is_told_to() {
+    let binary = Binary::start("");
+    let path = binary.folder.path().join("copy.db");
+    fs::write(&path, "mine").unwrap();
+    let told = run(&binary.folder, &["backup", "copy.db"]).failed(1);
+    assert!(told.contains("is there already") && told.contains("--force"), "{told}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+    let told = run(&binary.folder, &["backup", "--force", "copy.db", "--json"]).done();
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told, json!({"file": "copy.db", "bytes": path.metadata().unwrap().len()}));
+    assert_eq!(mode(&path), 0o600);
+    for (arguments, status) in [
+        (&["backup", "data"][..], 1),
+        (&["backup", "--force", "data"], 1),
+        (&["backup", "no/such/folder"], 1),
+        (&["backup"], 2),
+        (&["backup", "-", "--json"], 2),
+    ] {
+        run(&binary.folder, arguments).failed(status);
+    }
+    let mut piped = Command::new("sh");
+    piped
+        .args(["-c", "\"$0\" backup - > piped.db", env!("CARGO_BIN_EXE_mcpd")])
+        .current_dir(binary.folder.path());
+    run_with(piped, "").done();
+    let database = Connection::open(binary.folder.path().join("piped.db")).unwrap();
+    let keys: u32 = database.query_row("SELECT count(*) FROM keys", [], |row| row.get(0)).unwrap();
+    assert_eq!(keys, 1);
+    assert_eq!(named(binary.folder.path(), "copy.db"), ["copy.db"]);
+}
+
+#[test]
+fn a_backup_that_does_not_come_whole_is_none() {
+    let head = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 100\r\n\r\nSQLite format 3";
+    let daemon = FakeDaemon::answering_in_turn(vec![head.into()]);
+    let told = daemon.run(&["backup", "copy.db"]).failed(1);
+    assert!(told.contains("15 of 100 bytes came"), "{told}");
+    assert_eq!(named(daemon.folder.path(), "copy.db"), [""; 0]);
+    fs::write(daemon.folder.path().join("copy.db"), "mine").unwrap();
+    daemon.run(&["backup", "--force", "copy.db"]).failed(1);
+    assert_eq!(fs::read_to_string(daemon.folder.path().join("copy.db")).unwrap(), "mine");
+    let refused =
+        json!({"error": {"code": "backup_running", "message": "wait until it is done", "type": "x"}});
+    let daemon = FakeDaemon::json("409 Conflict", &refused);
+    assert_eq!(daemon.run(&["backup", "copy.db"]).failed(1), "mcpd: wait until it is done\n");
+}
+
+#[test]
+fn a_backup_that_is_interrupted_leaves_nothing() {
+    // Its end never comes.
+    let folder = fresh();
+    fs::create_dir(folder.path().join("data")).unwrap();
+    let _listener = std::os::unix::net::UnixListener::bind(folder.path().join("data/admin.sock")).unwrap();
+    let mut terminal = Terminal::start(&command(&folder, &["backup", "copy.db"]), 80);
+    terminal.wait_for("Backing up …");
+    eventually("it has begun", || named(folder.path(), "copy.db").len() == 1);
+    terminal.keys("\x03");
+    let (status, shown) = terminal.end();
+    assert_eq!(status, Some(1), "{shown}");
+    assert!(shown.contains("interrupted: no backup was made"), "{shown}");
+    assert_eq!(named(folder.path(), "copy.db"), [""; 0]);
+}
+
+#[test]
+fn what_is_no_whole_backup_is_refused_and_the_database_left() {
+    let (folder, copy, _) = backup();
+    let database = folder.path().join("data/mcpd.db");
+    let (whole, before) = (fs::read(&copy).unwrap(), fs::read(&database).unwrap());
+    let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
+    write("text.db", b"SQLite format 3, it says");
+    write("empty.db", b"");
+    write("cut.db", &whole[..whole.len() - 4096]);
+    let mut damaged = whole.clone();
+    for byte in &mut damaged[8_192 + 8..8_192 + 600] {
+        *byte ^= 0xff;
+    }
+    write("damaged.db", &damaged);
+    let mut newer = whole.clone();
+    newer[60..64].copy_from_slice(&99_u32.to_be_bytes());
+    write("newer.db", &newer);
+    let mut foreign = whole.clone();
+    foreign[68..72].copy_from_slice(b"song");
+    write("foreign.db", &foreign);
+    write("live.db", &whole);
+    write("live.db-wal", b"something");
+    for (name, told) in [
+        ("none.db", "No such file"),
+        ("text.db", "is no backup"),
+        ("empty.db", "is no backup"),
+        ("data", "is no backup"),
+        ("foreign.db", "is no backup"),
+        ("cut.db", "is cut short"),
+        ("damaged.db", "is damaged"),
+        ("newer.db", "schema 99"),
+        ("live.db", "is not whole by itself"),
+        ("data/mcpd.db", "is the database itself"),
+    ] {
+        let said = run(&folder, &["restore", name, "--yes"]).failed(1);
+        assert!(said.contains(told) && said.contains(name) && said.lines().count() == 1, "{name}: {said}");
+    }
+    assert_eq!(fs::read(&database).unwrap(), before);
+    assert_eq!(named(&folder.path().join("data"), "mcpd.db."), ["mcpd.db.lock"]);
+    run(&folder, &["restore", "copy.db"]).failed(2);
+    run(&folder, &["restore"]).failed(2);
+}
+
+#[test]
+fn a_running_daemon_s_database_is_not_replaced() {
+    let (folder, _, _) = backup();
+    let binary = Binary::start_in(folder);
+    let told = run(&binary.folder, &["restore", "copy.db", "--yes"]).failed(1);
+    assert!(told.contains("stop it first"), "{told}");
+    binary.call(&binary.default_key(), Request::chat("Hello")).expect(200);
+    assert_eq!(named(&binary.path("data"), "mcpd.db."), ["mcpd.db.lock"]);
+}
+
+#[test]
+fn the_database_that_is_replaced_is_kept_with_its_log() {
+    let (folder, _, secret) = backup();
+    let binary = Binary::start_in(folder);
+    let (since, _) = key(&binary, "since");
+    // What was written last is in the write-ahead log alone.
+    let folder = binary.end("KILL");
+    let data = folder.path().join("data");
+    assert!(data.join("mcpd.db-wal").metadata().unwrap().len() > 0);
+    let told = run(&folder, &["restore", "copy.db", "--yes", "--json"]).done();
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["schema"], 4);
+    let kept = PathBuf::from(told["kept"].as_str().unwrap());
+    let name = kept.file_name().unwrap().to_str().unwrap().to_owned();
+    assert!(name.starts_with("mcpd.db.before-restore-20"), "{name}");
+    assert_eq!(mode(&kept), 0o600);
+    assert_eq!(named(&data, "mcpd.db"), ["mcpd.db", name.as_str(), "mcpd.db.lock"]);
+    let binary = Binary::start_in(folder);
+    binary.call(&since, Request::get("/v1/key")).expect(401);
+    binary.call(&secret, Request::get("/v1/key")).expect(200);
+    // And back again.
+    let folder = binary.end("TERM");
+    let said = run(&folder, &["restore", kept.to_str().unwrap(), "--yes"]);
+    assert!(said.status == Some(0) && said.err.contains("is kept as"), "{}", said.err);
+    Binary::start_in(folder).call(&since, Request::get("/v1/key")).expect(200);
+}
+
+#[test]
+fn a_damaged_database_is_replaced_and_a_foreign_one_is_not() {
+    let (folder, _, secret) = backup();
+    let database = folder.path().join("data/mcpd.db");
+    let whole = fs::read(&database).unwrap();
+    fs::write(&database, &whole[..whole.len() / 2]).unwrap();
+    fs::write(folder.path().join("data/mcpd.db-wal"), "no log at all").unwrap();
+    let said = run(&folder, &["restore", "copy.db", "--yes"]);
+    assert_eq!(said.status, Some(0), "{}", said.err);
+    let binary = Binary::start_in(folder);
+    binary.call(&secret, Request::get("/v1/key")).expect(200);
+    let folder = binary.end("TERM");
+    fs::write(&database, "the diary").unwrap();
+    let told = run(&folder, &["restore", "copy.db", "--yes"]).failed(1);
+    assert!(told.contains("is not an mcpd database"), "{told}");
+    assert_eq!(fs::read_to_string(&database).unwrap(), "the diary");
+}
+
+#[test]
+fn a_restore_asks_first_and_shows_how_far_it_is() {
+    let (folder, _, secret) = backup();
+    let database = folder.path().join("data/mcpd.db");
+    let before = fs::read(&database).unwrap();
+    for answer in ["\n", "no\n", "\x04"] {
+        let mut terminal = Terminal::start(&command(&folder, &["restore", "copy.db"]), 100);
+        terminal.wait_for("it is replaced, and kept beside it. [y/N] ");
+        terminal.keys(answer);
+        let (status, shown) = terminal.end();
+        assert!(status == Some(1) && shown.contains("nothing was done"), "{shown}");
+        assert_eq!(fs::read(&database).unwrap(), before);
+    }
+    let mut terminal = Terminal::start(&command(&folder, &["restore", "copy.db"]), 100);
+    terminal.wait_for("[y/N] ");
+    terminal.keys("y\n");
+    terminal.wait_for("100 %");
+    let (status, shown) = terminal.end();
+    assert!(status == Some(0) && shown.contains("Checking …"), "{shown}");
+    let binary = Binary::start_in(folder);
+    binary.call(&secret, Request::get("/v1/key")).expect(200);
+    let mut terminal = Terminal::start(&command(&binary.folder, &["backup", "again.db"]), 100);
+    terminal.wait_for("[########################] 100 %");
+    assert_eq!(terminal.end().0, Some(0));
+}
+
+#[test]
+fn what_root_restores_belongs_to_who_owned_it() {
+    let (folder, _, _) = backup();
+    let data = folder.path().join("data");
+    let mine = data.metadata().unwrap().uid();
+    let owner = if rustix::process::geteuid().is_root() { 54_321 } else { mine };
+    for path in [&data, &data.join("mcpd.db")] {
+        std::os::unix::fs::chown(path, Some(owner), None).unwrap();
+    }
+    fs::remove_file(data.join("mcpd.db.lock")).unwrap();
+    assert_eq!(run(&folder, &["restore", "copy.db", "--yes"]).status, Some(0));
+    fs::remove_file(data.join("mcpd.db")).unwrap();
+    assert_eq!(run(&folder, &["restore", "copy.db", "--yes"]).status, Some(0));
+    let names = named(&data, "mcpd.db");
+    assert_eq!(names.len(), 3, "{names:?}");
+    for name in names {
+        let metadata = data.join(&name).metadata().unwrap();
+        assert_eq!((metadata.uid(), metadata.mode() & 0o777), (owner, 0o600), "{name}");
+    }
+}
+
+/// Makes a database as the mcpd before alerts left it, with one key.
+fn make_schema_three(path: &Path) {
+    let database = Connection::open(path).unwrap();
+    for name in ["renew_histogram", "sum_histograms"] {
+        let keep = |context: &rusqlite::functions::Context<'_>| context.get::<Vec<u8>>(0);
+        database.create_scalar_function(name, 1, FunctionFlags::SQLITE_UTF8, keep).unwrap();
+    }
+    for schema in [
+        include_str!("../../../sql/0001_init.sql"),
+        include_str!("../../../sql/0002_contexts_and_files.sql"),
+        include_str!("../../../sql/0003_usage.sql"),
+    ] {
+        database.execute_batch(schema).unwrap();
+    }
+    database.pragma_update(None, "application_id", u32::from_be_bytes(*b"mcpd")).unwrap();
+    database.pragma_update(None, "user_version", 3).unwrap();
+    database
+        .execute_batch(
+            "INSERT INTO keys (id, digest, hint, name, enabled, scopes, plan, allowed_ips, allowed_models, metadata,
+                 require_signature, created_at, allowance)
+             VALUES ('key_000000000000000000000001', randomblob(32), 'mcp_sk_AbCd…wXyZ', 'old', 1, '*', 'free', '[]',
+                 '[]', '{}', 0, 5, 'key_000000000000000000000001')",
+        )
+        .unwrap();
+    database.pragma_update(None, "journal_mode", "WAL").unwrap();
+}
+
+/// Its schema, and the names of its keys.
+fn look(path: &Path) -> (u32, Vec<String>) {
+    let database = Connection::open(path).unwrap();
+    let names = database
+        .prepare("SELECT name FROM keys")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .collect::<Result<_, _>>();
+    (database.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap(), names.unwrap())
+}
+
+#[test]
+fn a_database_is_kept_as_it_was_before_its_schema_changes() {
+    let folder = fresh();
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    make_schema_three(&data.join("mcpd.db"));
+    fs::write(data.join("mcpd.db.before-schema-unfinished"), "half").unwrap();
+    let binary = Binary::start_in(folder);
+    let kept = named(&data, "mcpd.db.before-schema");
+    assert!(kept.len() == 1 && kept[0].starts_with("mcpd.db.before-schema-4-20"), "{kept:?}");
+    let kept = data.join(&kept[0]);
+    assert!(binary.log().contains(kept.file_name().unwrap().to_str().unwrap()), "{}", binary.log());
+    assert_eq!((mode(&kept), look(&kept)), (0o600, (3, vec!["old".to_owned()])));
+    let folder = Binary::start_in(binary.end("TERM")).end("TERM");
+    assert_eq!(look(&data.join("mcpd.db")), (4, vec!["old".to_owned()]));
+    assert_eq!(named(&data, "mcpd.db.before-schema").len(), 1, "the next start needs none");
+    // It can be gone back to, and on from there.
+    for _ in 0..3 {
+        let told = run(&folder, &["restore", kept.to_str().unwrap(), "--yes", "--json"]).done();
+        assert_eq!(serde_json::from_str::<Value>(&told).unwrap()["schema"], 3);
+    }
+    assert_eq!(named(&data, "mcpd.db.before-restore").len(), 3);
+    assert_eq!(look(&data.join("mcpd.db")).0, 3);
+    let folder = Binary::start_in(folder).end("TERM");
+    assert_eq!(look(&data.join("mcpd.db")).0, 4);
+    drop(folder);
+    // A new one has nothing to keep.
+    let binary = Binary::start("");
+    assert_eq!(named(&binary.path("data"), "mcpd.db.before"), [""; 0]);
+}
+
+#[test]
+fn a_schema_that_cannot_be_changed_leaves_no_backup_behind() {
+    let folder = fresh();
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    make_schema_three(&data.join("mcpd.db"));
+    // It is in the next schema's way.
+    Connection::open(data.join("mcpd.db")).unwrap().execute_batch("CREATE TABLE alert_rules (x)").unwrap();
+    let told = run(&folder, &["serve"]).failed(1);
+    assert!(told.contains("alert_rules"), "{told}");
+    assert_eq!(named(&data, "mcpd.db."), ["mcpd.db.lock"]);
+    assert_eq!(look(&data.join("mcpd.db")).0, 3);
+}
+
+#[test]
+fn small_disk_without_room_for_the_backup_refuses_the_start() {
+    let folder = fresh();
+    fs::create_dir(folder.path().join("data")).unwrap();
+    make_schema_three(&folder.path().join("old.db"));
+    let own = if rustix::process::geteuid().is_root() { "-m" } else { "-rm" };
+    let script = "mount -t tmpfs -o size=6m none data && cp old.db data/mcpd.db && \"$0\" serve; code=$?
+                  cmp old.db data/mcpd.db && ls data && exit $code";
+    let mut unshare = Command::new("unshare");
+    unshare.args([own, "sh", "-c", script, env!("CARGO_BIN_EXE_mcpd")]).current_dir(folder.path());
+    let said = run_with(unshare, "");
+    assert_eq!((said.status, said.out.as_str()), (Some(1), "mcpd.db\nmcpd.db.lock\n"), "{}", said.err);
+    assert!(
+        said.err.contains("A backup is made before") && said.err.contains("make room there"),
+        "{}",
+        said.err
+    );
+}
