@@ -2,6 +2,7 @@
 //! all.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ring::rand::SystemRandom;
 use rusqlite::{Connection, Transaction};
@@ -25,7 +26,7 @@ pub struct Contexts {
     store: Arc<Store>,
     clock: Clock,
     /// The longest that a context's messages may be together, in bytes.
-    most_bytes: u64,
+    most_bytes: AtomicU64,
     orders: Orders,
     random: SystemRandom,
 }
@@ -86,7 +87,13 @@ impl From<rusqlite::Error> for ContextsError {
 impl Contexts {
     /// Returns the contexts in a store; the messages of each are at most `most_bytes` long together.
     pub fn new(store: Arc<Store>, clock: Clock, most_bytes: u64) -> Self {
-        Self { store, clock, most_bytes, orders: Orders::default(), random: SystemRandom::new() }
+        Self {
+            store,
+            clock,
+            most_bytes: AtomicU64::new(most_bytes),
+            orders: Orders::default(),
+            random: SystemRandom::new(),
+        }
     }
 
     /// Makes a context.
@@ -207,8 +214,13 @@ impl Contexts {
     }
 
     /// Returns how long the messages of a context may be together, in bytes.
-    pub const fn most_bytes(&self) -> u64 {
-        self.most_bytes
+    pub fn most_bytes(&self) -> u64 {
+        self.most_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Sets how long the messages of one may be together, in bytes, from now on.
+    pub fn set_most_bytes(&self, most_bytes: u64) {
+        self.most_bytes.store(most_bytes, Ordering::Relaxed);
     }
 
     /// Changes a context that has an expected revision; `with` tells whether it did. Returns what `then` makes of it.
@@ -251,8 +263,9 @@ impl Contexts {
         if context.length > MOST_MESSAGES {
             return Err(ContextsError::TooMany);
         }
-        if context.bytes > self.most_bytes {
-            return Err(ContextsError::TooLong(self.most_bytes));
+        let most = self.most_bytes();
+        if context.bytes > most {
+            return Err(ContextsError::TooLong(most));
         }
         Ok(())
     }

@@ -97,6 +97,7 @@ pub struct Rooms {
 enum Job {
     Seal { key: KeyId, seal: Seal, expires_at: Timestamp, kept: oneshot::Sender<()> },
     Flush { done: oneshot::Sender<()> },
+    Change { flush: Duration, retention: Retention },
     Stop,
 }
 
@@ -120,6 +121,12 @@ impl Keeper {
     pub async fn flush(&self) -> bool {
         let (done, answer) = oneshot::channel();
         self.0.send(Job::Flush { done }).is_ok() && answer.await.is_ok()
+    }
+
+    /// Changes how often usage is written out, and how long it is kept.
+    pub fn change(&self, flush: Duration, retention: Retention) {
+        // It ends with the server only.
+        let _ = self.0.send(Job::Change { flush, retention });
     }
 
     /// Tells the writer to write out everything and end.
@@ -236,8 +243,11 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => Some(Job::Stop),
             };
-            let due = Instant::now() >= next;
             let batch: Vec<Job> = first.into_iter().chain(jobs.try_iter()).collect();
+            if self.follow(&batch) {
+                next = next.min(Instant::now() + self.pause());
+            }
+            let due = Instant::now() >= next;
             let stop = batch.iter().any(|job| matches!(job, Job::Stop));
             let flush = due || batch.iter().any(|job| matches!(job, Job::Flush { .. } | Job::Stop));
             let work = self.gather(batch, flush, stop);
@@ -266,6 +276,17 @@ impl Writer {
                 next = Instant::now() + self.pause();
             }
         }
+    }
+
+    /// Goes on as the latest change says; tells whether there was one.
+    fn follow(&mut self, batch: &[Job]) -> bool {
+        let changed = batch.iter().rev().find_map(|job| match job {
+            Job::Change { flush, retention } => Some((*flush, *retention)),
+            _ => None,
+        });
+        let Some((flush, retention)) = changed else { return false };
+        (self.rooms.flush, self.rooms.retention) = (flush, retention);
+        true
     }
 
     /// Returns how long to wait before usage is written again.
@@ -353,7 +374,7 @@ impl Writer {
             match job {
                 // Who stopped waiting needs no answer.
                 Job::Seal { kept: done, .. } | Job::Flush { done } => drop(done.send(())),
-                Job::Stop => {}
+                Job::Change { .. } | Job::Stop => {}
             }
         }
         true

@@ -16,6 +16,7 @@ pub mod gate;
 pub mod http;
 pub mod keeper;
 pub mod keys;
+pub mod latest;
 pub mod meter;
 pub mod pulse;
 pub mod roots;

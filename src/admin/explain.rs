@@ -123,7 +123,7 @@ impl Call {
             target: place.target(&path, &why),
             request: &path::request_line(&method, path.path()),
             model: place.model(body.model.as_deref()),
-            must_sign: self.rooms.signing_required,
+            must_sign: self.rooms.live.get().signing.required,
         });
         Ok(answer(&explanation, place.error, None))
     }

@@ -50,7 +50,7 @@ pub(super) async fn create(call: Call) -> Result<HttpResponse, ApiError> {
     let body: KeyBody = call.json()?;
     let now = call.now();
     let issued =
-        call.block(move |rooms| rooms.keys.issue(order, || body.create(rooms.keys.plans(), now))).await?;
+        call.block(move |rooms| rooms.keys.issue(order, || body.create(&rooms.keys.plans(), now))).await?;
     Ok(call.issued(&issued))
 }
 
@@ -75,7 +75,7 @@ pub(super) async fn list(call: Call) -> Result<HttpResponse, ApiError> {
     call.flush().await;
     let rows = call.block(move |rooms| rooms.store.read(|db| store::keys::list(db, &filter))).await?;
     let (plans, now) = (call.rooms.keys.plans(), call.now());
-    let views = rows.iter().map(|(key, last_use)| KeyView::new(key, *last_use, plans, now)).collect();
+    let views = rows.iter().map(|(key, last_use)| KeyView::new(key, *last_use, &plans, now)).collect();
     Ok(HttpResponse::Ok().json(Page::new(views, limit, |view: &KeyView| view.id.clone())))
 }
 
@@ -94,7 +94,7 @@ pub(super) async fn change(call: Call) -> Result<HttpResponse, ApiError> {
     let body: KeyBody = call.json()?;
     let (actor, now) = (call.actor, call.now());
     let key = call
-        .block(move |rooms| rooms.keys.change(id, actor, |key| body.change(key, rooms.keys.plans(), now)))
+        .block(move |rooms| rooms.keys.change(id, actor, |key| body.change(key, &rooms.keys.plans(), now)))
         .await?;
     Ok(call.changed(&key).await)
 }
@@ -153,12 +153,12 @@ impl Call {
     }
 
     fn issued(&self, issued: &Issued) -> HttpResponse {
-        let view = IssuedView::new(issued, self.rooms.keys.plans(), self.now());
+        let view = IssuedView::new(issued, &self.rooms.keys.plans(), self.now());
         HttpResponse::Created().insert_header(("cache-control", "no-store")).json(view)
     }
 
     fn shown(&self, key: &Key, last_use: Option<LastUse>) -> HttpResponse {
-        HttpResponse::Ok().json(KeyView::new(key, last_use, self.rooms.keys.plans(), self.now()))
+        HttpResponse::Ok().json(KeyView::new(key, last_use, &self.rooms.keys.plans(), self.now()))
     }
 
     /// Shows a key as a change left it. The change was made: that its last use cannot be told, or that it was

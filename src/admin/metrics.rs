@@ -26,7 +26,7 @@ fn render(rooms: &Rooms) -> String {
     let mut text = Text(String::new());
     render_usage(rooms, &mut text);
     text.head("mcpd_upstream_requests_total", "counter", "Requests to upstreams, by how they ended.");
-    for server in rooms.upstreams.servers() {
+    for server in rooms.live.get().upstreams.servers() {
         for (outcome, count) in server.outcomes() {
             let labels = [("upstream", server.name.as_str()), ("outcome", outcome.name())];
             text.line("mcpd_upstream_requests_total", &labels, count);

@@ -44,15 +44,16 @@ use crate::gate::Gate;
 use crate::http::block::block;
 use crate::http::error::nothing_at;
 use crate::http::list::Limits;
+use crate::http::live::Live;
 use crate::http::public::PublicRoute;
 use crate::http::request_id::{self, RequestIds};
 use crate::http::routes::{Found, Route, find};
 use crate::http::{ApiError, body, json};
 use crate::keeper::Keeper;
 use crate::keys::{Idempotency, Keys, Order};
+use crate::latest::Latest;
 use crate::meter::Meter;
 use crate::store::Store;
-use crate::upstream::Upstreams;
 
 /// The longest body that an admin request needs.
 const LONGEST_BODY: usize = 1024 * 1024;
@@ -72,8 +73,8 @@ pub struct Rooms {
     pub alerts: Arc<Alerts>,
     /// The database.
     pub store: Arc<Store>,
-    /// The upstreams.
-    pub upstreams: Arc<Upstreams>,
+    /// What the configuration holds requests to.
+    pub live: Arc<Latest<Live>>,
     /// The time.
     pub clock: Clock,
     /// When the server started.
@@ -88,8 +89,6 @@ pub struct Rooms {
     pub gate: Arc<Gate>,
     /// What the public listener answers.
     pub routes: &'static [PublicRoute],
-    /// Whether every request must be signed.
-    pub signing_required: bool,
 }
 
 /// Where the server listens.

@@ -65,7 +65,8 @@ struct DatabaseView {
 pub(super) async fn show(call: Call) -> Result<HttpResponse, ApiError> {
     let rooms = &call.rooms;
     let now = rooms.clock.now();
-    let catalog = rooms.upstreams.catalog();
+    let (live, plans) = (rooms.live.get(), rooms.keys.plans());
+    let catalog = live.upstreams.catalog();
     let upstream = |server: &std::sync::Arc<ModelServer>| UpstreamView {
         name: server.name.clone(),
         kind: match server.kind {
@@ -96,14 +97,9 @@ pub(super) async fn show(call: Call) -> Result<HttpResponse, ApiError> {
             socket: rooms.listeners.socket.display().to_string(),
             tls: rooms.listeners.tls,
         },
-        plans: rooms
-            .keys
-            .plans()
-            .iter()
-            .map(|(name, limit)| (name.to_owned(), limit.map(Into::into)))
-            .collect(),
-        default_plan: rooms.keys.plans().default_name().to_owned(),
-        upstreams: rooms.upstreams.servers().iter().map(upstream).collect(),
+        plans: plans.iter().map(|(name, limit)| (name.to_owned(), limit.map(Into::into))).collect(),
+        default_plan: plans.default_name().to_owned(),
+        upstreams: live.upstreams.servers().iter().map(upstream).collect(),
         keys: rooms.keys.keyring().count(now.wall).map(|(status, count)| (status.name(), count)).into(),
         database: DatabaseView { path: rooms.store.path().display().to_string(), bytes: rooms.store.bytes() },
     }))

@@ -99,7 +99,7 @@ impl Stored {
             context: ask.context.as_deref().map(contexts::parse_id).transpose()?,
             files: permit.would_have(Scope::FilesRead).map(|()| Arc::clone(&rooms.files)),
             has_read: Cell::new(false),
-            most: rooms.max_json_bytes,
+            most: rooms.live.max_json_bytes,
         })
     }
 

@@ -8,10 +8,20 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::{Result, anyhow};
 
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::{EnvFilter, reload};
 
-use crate::config::{Format, Log};
+use crate::config::{Format, Level, Log};
+
+/// Puts another filter into the log, once it has begun.
+static FILTER: OnceLock<Box<dyn Fn(EnvFilter) + Send + Sync>> = OnceLock::new();
+
+/// Sets the level of the log that has begun.
+pub(super) fn set_level(level: Level) {
+    if let Some(set) = FILTER.get() {
+        set(filter(level));
+    }
+}
 
 /// Begins to log to standard error.
 pub(super) fn start(log: &Log) {
@@ -72,13 +82,33 @@ impl LogFile {
 /// The level is mcpd's own. Its libraries are kept to warnings: at finer levels some of them write out
 /// headers, and keys with them. The HTTP layer calls every client's mistake and every stream that is cut short
 /// an error; what matters of it mcpd says itself.
+fn filter(level: Level) -> EnvFilter {
+    EnvFilter::new(format!("warn,actix_http=off,actix_multipart=off,mcpd={}", level.as_str()))
+}
+
+fn told(result: Result<(), reload::Error>) {
+    if let Err(error) = result {
+        tracing::error!("the level of the log stays as it is: {error}");
+    }
+}
+
 fn begin(log: &Log, writer: BoxMakeWriter, colours: bool) {
-    let filter =
-        EnvFilter::new(format!("warn,actix_http=off,actix_multipart=off,mcpd={}", log.level.as_str()));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(colours);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter(log.level));
+    let builder = builder.with_writer(writer).with_ansi(colours);
+    // Each form has its own type of handle.
     match log.format {
-        Format::Text => builder.init(),
-        Format::Json => builder.json().flatten_event(true).init(),
+        Format::Text => {
+            let builder = builder.with_filter_reloading();
+            let handle = builder.reload_handle();
+            FILTER.get_or_init(|| Box::new(move |filter| told(handle.reload(filter))));
+            builder.init();
+        }
+        Format::Json => {
+            let builder = builder.json().flatten_event(true).with_filter_reloading();
+            let handle = builder.reload_handle();
+            FILTER.get_or_init(|| Box::new(move |filter| told(handle.reload(filter))));
+            builder.init();
+        }
     }
     // A panic is told where everything else is, in the background and in JSON too.
     std::panic::set_hook(Box::new(|panic| {

@@ -14,11 +14,12 @@ use crate::server::{HandOver, Passed, Server, Supervisor};
 
 /// Answers requests until told to stop.
 pub(super) fn in_foreground(config: Option<&Path>) -> Result<()> {
-    let config = Config::load(config)?;
-    super::log::start(&config.log);
     let passed = Passed::take()?;
     System::new().block_on(async {
+        // First of all: until then a signal ends the process.
         let signals = Signals::listen()?;
+        let config = Config::load(config)?;
+        super::log::start(&config.log);
         let hand_over = if stdout().is_terminal() { HandOver::Caller } else { HandOver::File };
         let server = Server::start(config, Clock::System, hand_over, passed)?;
         if let Some(token) = &server.default_key {
@@ -31,6 +32,7 @@ pub(super) fn in_foreground(config: Option<&Path>) -> Result<()> {
 /// Runs the server until it is told to stop.
 pub(super) async fn run(mut server: Server, mut signals: Signals) -> Result<()> {
     server.supervisor = Supervisor::from_environment();
+    server.set_level = super::log::set_level;
     Ok(server.run(async || signals.next().await).await?)
 }
 

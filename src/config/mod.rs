@@ -87,6 +87,31 @@ impl Config {
         Self::find(explicit, &Environment::new(variables), &source::USUAL_PLACES)
     }
 
+    /// Returns the same with what another one says of all that can be changed while the server runs.
+    #[must_use]
+    pub fn with_what_reloads(&self, other: Self) -> Self {
+        let tls = if self.server.tls.is_some() == other.server.tls.is_some() {
+            other.server.tls
+        } else {
+            self.server.tls.clone()
+        };
+        let server = Server {
+            trusted_proxies: other.server.trusted_proxies,
+            max_json_bytes: other.server.max_json_bytes,
+            tls,
+            ..self.server.clone()
+        };
+        let log = Log { level: other.log.level, format: self.log.format };
+        Self {
+            origin: other.origin,
+            server,
+            admin: self.admin.clone(),
+            store: self.store.clone(),
+            log,
+            ..other
+        }
+    }
+
     fn find(explicit: Option<&Path>, environment: &Environment, usual: &[&str]) -> Result<Self, Error> {
         let source = Source::find(explicit, environment, usual)?;
         let overrides = environment.overrides()?;

@@ -24,6 +24,7 @@ pub mod report_only;
 pub mod scope;
 pub mod sighting;
 pub mod signature;
+pub mod skew;
 pub mod time;
 pub mod token;
 pub mod usage;

@@ -67,11 +67,15 @@ impl Signature {
 
     /// Fails if the signature was made further than `max_skew` from now, either way.
     pub fn check_age(&self, now: Timestamp, max_skew: Duration) -> Result<(), SignatureError> {
-        let made = self.timestamp.parse::<i64>().expect("at most 15 digits");
-        if made.abs_diff(now.as_seconds()) > max_skew.as_secs() {
+        if self.made().as_seconds().abs_diff(now.as_seconds()) > max_skew.as_secs() {
             return Err(SignatureError::Stale);
         }
         Ok(())
+    }
+
+    /// Returns when it was made, as it says itself.
+    pub fn made(&self) -> Timestamp {
+        Timestamp::from_seconds(self.timestamp.parse().expect("at most 15 digits"))
     }
 
     /// Returns a check of the body that is to come.

@@ -34,7 +34,7 @@ const HEADROOM: u64 = 8 * 1024 * 1024;
 pub struct Files {
     store: Arc<Store>,
     clock: Clock,
-    limits: Limits,
+    limits: Mutex<Limits>,
     orders: Orders,
     random: SystemRandom,
     /// Bytes in all files and uploads together.
@@ -93,7 +93,7 @@ impl Files {
             used: AtomicU64::new(store.read(store::files::total_bytes)?),
             store,
             clock,
-            limits,
+            limits: Mutex::new(limits),
             orders: Orders::default(),
             random: SystemRandom::new(),
             // They are not among the bytes in use.
@@ -114,8 +114,13 @@ impl Files {
     }
 
     /// Returns how much is kept.
-    pub const fn limits(&self) -> Limits {
-        self.limits
+    pub fn limits(&self) -> Limits {
+        *self.limits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets how much is kept from now on; what is there already stays.
+    pub fn set_limits(&self, limits: Limits) {
+        *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
     }
 
     /// Begins to take a file in for a key.
@@ -208,7 +213,7 @@ impl Files {
 
     /// Takes room for that many bytes more.
     fn reserve(&self, bytes: u64) -> Result<(), FilesError> {
-        let total = self.limits.total_bytes;
+        let total = self.limits().total_bytes;
         let more = |used: u64| used.checked_add(bytes).filter(|used| *used <= total);
         self.used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)

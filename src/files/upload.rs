@@ -40,7 +40,7 @@ impl Upload {
             chunk.len() <= CHUNK && self.bytes.is_multiple_of(CHUNK as u64),
             "chunks are of one length"
         );
-        let most = self.files.limits.max_bytes;
+        let most = self.files.limits().max_bytes;
         let length = chunk.len() as u64;
         if self.bytes + length > most {
             return Err(FilesError::TooLarge(most));

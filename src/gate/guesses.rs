@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ const MOST: usize = 1_024;
 /// How often each client address has failed in the last 60 seconds.
 #[derive(Debug)]
 pub(super) struct Guesses {
-    limit: u32,
+    limit: AtomicU32,
     hasher: RandomState,
     shards: Box<[Mutex<HashMap<IpAddr, Window>>]>,
 }
@@ -24,7 +25,12 @@ impl Guesses {
     /// Returns a count that lets `limit` failures a minute pass.
     pub(super) fn new(limit: u32) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self { limit, hasher: RandomState::new(), shards }
+        Self { limit: AtomicU32::new(limit), hasher: RandomState::new(), shards }
+    }
+
+    /// Lets so many failures a minute pass from now on; what was counted stays.
+    pub(super) fn set_limit(&self, limit: u32) {
+        self.limit.store(limit, Ordering::Relaxed);
     }
 
     /// Counts a failure; an error once there were too many, with the time to wait.
@@ -34,14 +40,18 @@ impl Guesses {
         if windows.len() >= MOST && !windows.contains_key(&client) {
             make_room(&mut windows, now);
         }
-        windows.entry(client).or_default().take(self.limit, now).map(drop)
+        windows.entry(client).or_default().take(self.limit(), now).map(drop)
     }
 
     /// Tells what [`Guesses::fail`] would, counting nothing.
     pub(super) fn peek(&self, client: IpAddr, now: Duration) -> Result<(), Quota> {
         let client = network(client);
-        let quota = self.shard(client).get_mut(&client).map(|window| window.peek(self.limit, now));
+        let quota = self.shard(client).get_mut(&client).map(|window| window.peek(self.limit(), now));
         quota.filter(|quota| quota.remaining == 0).map_or(Ok(()), Err)
+    }
+
+    fn limit(&self) -> u32 {
+        self.limit.load(Ordering::Relaxed)
     }
 
     fn shard(&self, client: IpAddr) -> MutexGuard<'_, HashMap<IpAddr, Window>> {

@@ -132,6 +132,20 @@ impl Keyring {
         self.edition.fetch_add(1, Ordering::Release);
     }
 
+    /// Sets the limit in force of each key that has another. What they have used of it stays.
+    pub fn set_limits(&self, limit: impl Fn(&Key) -> u32) {
+        // No key changes meanwhile.
+        let _index = self.index();
+        for shard in &self.shards {
+            for entry in shard.write().unwrap_or_else(PoisonError::into_inner).values_mut() {
+                let requests_per_minute = limit(&entry.key);
+                if requests_per_minute != entry.requests_per_minute {
+                    *entry = Arc::new(entry.limited_to(requests_per_minute));
+                }
+            }
+        }
+    }
+
     /// Takes a key out; the next look-up finds nothing.
     pub fn remove(&self, id: KeyId) {
         let mut index = self.index();
@@ -167,18 +181,20 @@ impl Keyring {
         }
     }
 
+    /// Looks at each key.
+    pub fn for_each(&self, mut look: impl FnMut(&Key)) {
+        for shard in &self.shards {
+            shard.read().unwrap_or_else(PoisonError::into_inner).values().for_each(|entry| look(&entry.key));
+        }
+    }
+
     /// Counts the keys by status.
     pub fn count(&self, now: Timestamp) -> [(Status, usize); 4] {
         let mut counts = Status::ALL.map(|status| (status, 0));
-        for shard in &self.shards {
-            for entry in shard.read().unwrap_or_else(PoisonError::into_inner).values() {
-                let status = entry.key.status(now);
-                counts
-                    .iter_mut()
-                    .filter(|(counted, _)| *counted == status)
-                    .for_each(|(_, count)| *count += 1);
-            }
-        }
+        self.for_each(|key| {
+            let status = key.status(now);
+            counts.iter_mut().filter(|(counted, _)| *counted == status).for_each(|(_, count)| *count += 1);
+        });
         counts
     }
 
@@ -229,6 +245,18 @@ impl Index {
 }
 
 impl Entry {
+    /// Returns the same key with another limit in force.
+    fn limited_to(&self, requests_per_minute: u32) -> Self {
+        Self {
+            key: self.key.clone(),
+            requests_per_minute,
+            allowance: Arc::clone(&self.allowance),
+            digest: self.digest,
+            life: Arc::clone(&self.life),
+            era: self.era,
+        }
+    }
+
     /// Returns the signatures that the key has used.
     pub fn seals(&self) -> MutexGuard<'_, Seals> {
         self.life.seals.lock().unwrap_or_else(PoisonError::into_inner)

@@ -10,6 +10,7 @@ pub mod error;
 pub mod exchange;
 pub mod json;
 pub mod list;
+pub mod live;
 pub mod openapi;
 pub mod path;
 pub mod public;

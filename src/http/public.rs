@@ -9,7 +9,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
@@ -22,6 +21,7 @@ use super::bare_errors::Tail;
 use super::bearer::bearer;
 use super::error::nothing_at;
 use super::exchange::{Exchange, Settling};
+use super::live::Live;
 use super::quota::quota_headers;
 use super::remember::Refusal;
 use super::request_id::{self, RequestId, RequestIds};
@@ -31,7 +31,6 @@ use super::streamed::Streamed;
 use super::{ApiError, body, client_ip, path, signing};
 use crate::clock::Clock;
 use crate::contexts::Contexts;
-use crate::domain::network::Networks;
 use crate::files::Files;
 use crate::gate::{self, Demand, Gate, Identified, Refused};
 use crate::keeper::Keeper;
@@ -53,16 +52,12 @@ pub struct Rooms {
     pub clock: Clock,
     /// The way to the models.
     pub upstream: Client,
-    /// Proxies whose word on the client's address is taken.
-    pub trusted_proxies: Networks,
-    /// The longest JSON body that is taken, in bytes.
-    pub max_json_bytes: usize,
-    /// Whether every request must be signed, and how old a signature may be.
-    pub signing: Signing,
+    /// What the configuration holds requests to.
+    pub live: Arc<Live>,
     /// Set once the server stops.
     pub stopping: Arc<AtomicBool>,
     /// Names for requests.
-    pub request_ids: RequestIds,
+    pub request_ids: Rc<RequestIds>,
     /// Stored conversations.
     pub contexts: Arc<Contexts>,
     /// Stored files.
@@ -71,13 +66,24 @@ pub struct Rooms {
     pub routes: &'static [PublicRoute],
 }
 
-/// How requests are signed.
-#[derive(Clone, Copy, Debug)]
-pub struct Signing {
-    /// Whether every request must be.
-    pub required: bool,
-    /// How far a signature's time may be from the server's.
-    pub max_skew: Duration,
+impl Rooms {
+    /// Returns the same rooms for what the configuration says now; connections to upstreams that are as before are kept.
+    pub(super) fn renewed(&self, live: Arc<Live>) -> Self {
+        Self {
+            gate: Arc::clone(&self.gate),
+            meter: Arc::clone(&self.meter),
+            keeper: self.keeper.clone(),
+            store: Arc::clone(&self.store),
+            clock: self.clock.clone(),
+            upstream: self.upstream.renewed(&live.upstreams, &live.connections),
+            live,
+            stopping: Arc::clone(&self.stopping),
+            request_ids: Rc::clone(&self.request_ids),
+            contexts: Arc::clone(&self.contexts),
+            files: Arc::clone(&self.files),
+            routes: self.routes,
+        }
+    }
 }
 
 /// What a route asks of its caller.
@@ -271,13 +277,13 @@ impl Incoming {
     /// Returns the client's address, which is noted, and where the connection came from.
     fn client(&self) -> (Option<IpAddr>, IpAddr) {
         let peer = self.request.peer_addr().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.ip());
-        let client = client_ip::resolve(peer, self.request.headers(), &self.rooms.trusted_proxies);
+        let client = client_ip::resolve(peer, self.request.headers(), &self.rooms.live.trusted_proxies);
         self.exchange.set_client(client);
         (client, peer)
     }
 
     async fn take_body(&self, payload: &mut Payload, checking: Option<Checking>) -> Result<Bytes, ApiError> {
-        let body = body::take(&self.request, payload, self.rooms.max_json_bytes).await?;
+        let body = body::take(&self.request, payload, self.rooms.live.max_json_bytes).await?;
         self.exchange.set_bytes_in(body.len() as u64);
         if self.exchange.is_over() {
             // The key ended while the body was still coming.

@@ -4,7 +4,8 @@ use actix_web::http::header::{HeaderMap, HeaderValue};
 
 use super::ApiError;
 use super::exchange::Exchange;
-use super::public::{Rooms, Signing};
+use super::live::Signing;
+use super::public::Rooms;
 use crate::domain::signature::{Signature, SignatureError, Verifier};
 use crate::domain::token::Token;
 use crate::gate::{Refusal, replay};
@@ -30,14 +31,14 @@ pub fn begin(
     headers: &HeaderMap,
     bearer: Option<&[u8]>,
 ) -> Result<Option<Checking>, ApiError> {
-    let Signing { required, max_skew } = rooms.signing;
+    let Signing { required, skew } = rooms.live.signing;
     let permit = exchange.permit()?;
     let invalid = |error| permit.refuse(Refusal::InvalidSignature(error));
     let Some(signature) = signature(headers).map_err(invalid)? else {
         let required = required || permit.entry.key.settings.require_signature;
         return if required { Err(permit.refuse(Refusal::MissingSignature).into()) } else { Ok(None) };
     };
-    signature.check_age(rooms.clock.now().wall, max_skew).map_err(invalid)?;
+    signature.check_age(rooms.clock.now().wall, skew.of(&signature)).map_err(invalid)?;
     let token = bearer.and_then(|bearer| Token::parse(bearer).ok()).expect("the gate has read it");
     let verifier = signature.verifier(&token);
     Ok(Some(Checking { signature, verifier }))
@@ -45,18 +46,19 @@ pub fn begin(
 
 /// Accepts the signature of a body that was read to its end, for the first and only time, and writes that down.
 pub async fn accept(rooms: &Rooms, exchange: &Exchange, checking: Checking) -> Result<(), ApiError> {
-    let max_skew = rooms.signing.max_skew;
+    let skew = rooms.live.signing.skew;
     let now = rooms.clock.now();
     let (entry, seal) = {
         let permit = exchange.permit()?;
         let invalid = |error| permit.refuse(Refusal::InvalidSignature(error));
         // A body that took longer than that to come may be one whose signature was used and forgotten.
-        checking.signature.check_age(now.wall, replay::memory(max_skew)).map_err(invalid)?;
+        let longest = replay::memory(skew.of(&checking.signature));
+        checking.signature.check_age(now.wall, longest).map_err(invalid)?;
         let seal = checking.verifier.finish().map_err(invalid)?;
-        permit.accept_seal(seal, now, max_skew)?;
+        permit.accept_seal(seal, now, skew.most())?;
         (permit.entry.clone(), seal)
     };
-    let expires_at = now.wall.after(replay::memory(max_skew));
+    let expires_at = now.wall.after(replay::memory(skew.most()));
     if rooms.keeper.keep_seal(entry.key.id, seal, expires_at).await {
         return Ok(());
     }

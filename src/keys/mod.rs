@@ -9,6 +9,7 @@ mod recent;
 mod rotate;
 mod start;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ use crate::domain::plan::Plans;
 use crate::domain::time::Timestamp;
 use crate::domain::token::Token;
 use crate::gate::keyring::{Entry, Keyring};
+use crate::latest::Latest;
 use crate::store::{self, Store, StoreError};
 use recent::RecentTokens;
 
@@ -37,7 +39,7 @@ use recent::RecentTokens;
 pub struct Keys {
     store: Arc<Store>,
     keyring: Arc<Keyring>,
-    plans: Plans,
+    plans: Latest<Plans>,
     clock: Clock,
     random: SystemRandom,
     recent: RecentTokens,
@@ -135,8 +137,34 @@ impl Keys {
     }
 
     /// Returns the plans that keys may be on.
-    pub const fn plans(&self) -> &Plans {
-        &self.plans
+    pub fn plans(&self) -> Arc<Plans> {
+        self.plans.get()
+    }
+
+    /// Puts other plans in place of these: each key follows its plan at once, and what it has used stays used.
+    pub fn set_plans(&self, plans: Plans) {
+        let _turn = self.turn();
+        self.keyring.set_limits(|key| limit_on(&plans, key));
+        self.plans.replace(plans);
+        self.tell_lost_plans();
+    }
+
+    /// Tells the log of plans that keys are on and that set no limit for them.
+    fn tell_lost_plans(&self) {
+        let (plans, mut lost) = (self.plans(), BTreeMap::<String, usize>::new());
+        self.keyring.for_each(|key| {
+            let Settings { plan, requests_per_minute, .. } = &key.settings;
+            if key.revoked_at.is_none() && plans.limit(plan, *requests_per_minute).is_err() {
+                *lost.entry(plan.clone()).or_default() += 1;
+            }
+        });
+        for (plan, keys) in lost {
+            tracing::warn!(
+                "the plan `{plan}` is not in the configuration, or sets no limit: the {keys} keys on it that have none \
+                 of their own get that of `{}`",
+                plans.default_name()
+            );
+        }
     }
 
     fn unrevoked(&self, id: KeyId) -> Result<Arc<Entry>, KeysError> {
@@ -153,7 +181,7 @@ impl Keys {
     }
 
     fn limit(&self, key: &Key) -> u32 {
-        self.plans.limit_or_default(&key.settings.plan, key.settings.requests_per_minute).get()
+        limit_on(&self.plans(), key)
     }
 
     fn note(
@@ -173,4 +201,9 @@ impl Keys {
     fn turn(&self) -> MutexGuard<'_, ()> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns the limit in force for a key.
+fn limit_on(plans: &Plans, key: &Key) -> u32 {
+    plans.limit_or_default(&key.settings.plan, key.settings.requests_per_minute).get()
 }

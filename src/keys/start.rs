@@ -13,6 +13,7 @@ use crate::domain::plan::Plans;
 use crate::domain::scope::Scopes;
 use crate::domain::token::Token;
 use crate::gate::keyring::Keyring;
+use crate::latest::Latest;
 use crate::store::{self, Store, StoreError};
 
 const DIGEST_SECRET: &str = "token digests";
@@ -35,13 +36,16 @@ impl Keys {
         let keyring = Arc::new(Keyring::new(digester(&store, &random)?));
         store.read(|connection| {
             store::keys::for_each(connection, |key, digest| {
-                let limit = plans.limit_or_default(&key.settings.plan, key.settings.requests_per_minute);
-                keyring.put(key, digest, limit.get());
+                let limit = super::limit_on(&plans, &key);
+                keyring.put(key, digest, limit);
             })
         })?;
         let (recent, turn) = (RecentTokens::default(), Mutex::default());
         let loaded = clock.steady();
-        Ok(Self { store, keyring, plans, clock, random, recent, loaded, turn })
+        let plans = Latest::new(plans);
+        let keys = Self { store, keyring, plans, clock, random, recent, loaded, turn };
+        keys.tell_lost_plans();
+        Ok(keys)
     }
 
     /// Returns the keyring that this is the only writer of.
@@ -64,7 +68,7 @@ impl Keys {
         }
         let token = Token::random(&self.random)?;
         let name = Name::parse("default").expect("a plain word");
-        let settings = Settings::new(name, Scopes::EVERY, self.plans.default_name());
+        let settings = Settings::new(name, Scopes::EVERY, self.plans().default_name());
         let key = self.new_key(settings, &token, self.clock.now().wall)?;
         let digest = self.keyring.digest(&token);
         let issued = Issued { key, token: Some(token) };

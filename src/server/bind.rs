@@ -7,10 +7,11 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rustls::ServerConfig;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::tls::Certificate;
 use super::{Passed, StartError};
 use crate::admin::Listeners;
 use crate::config::Config;
@@ -23,7 +24,7 @@ pub(super) struct Sockets {
     pub(super) socket: UnixListener,
     /// Whether the Unix socket's file is mcpd's own, to be removed at the end.
     pub(super) is_own_socket: bool,
-    pub(super) tls: Option<ServerConfig>,
+    pub(super) certificate: Option<Arc<Certificate>>,
 }
 
 /// Binds the TCP listeners that were not handed over; nothing is answered yet.
@@ -99,7 +100,7 @@ pub(super) fn socket(
     config: &Config,
     passed: Option<UnixListener>,
     (public, admin): (Vec<TcpListener>, TcpListener),
-    tls: Option<ServerConfig>,
+    certificate: Option<Arc<Certificate>>,
 ) -> Result<Sockets, StartError> {
     let path = &config.admin.socket;
     let is_own_socket = passed.is_none();
@@ -114,7 +115,7 @@ pub(super) fn socket(
             path.display()
         );
     }
-    Ok(Sockets { public, admin, socket, is_own_socket, tls })
+    Ok(Sockets { public, admin, socket, is_own_socket, certificate })
 }
 
 impl Sockets {
@@ -124,7 +125,7 @@ impl Sockets {
             public: self.public.iter().map(address).collect(),
             admin: address(&self.admin),
             socket: path_of(&self.socket).unwrap_or_else(|| config.admin.socket.clone()),
-            tls: self.tls.is_some(),
+            tls: self.certificate.is_some(),
         }
     }
 }

@@ -1,15 +1,18 @@
 //! Builds the rooms from the configuration, binds, runs until told to stop, and drains.
 
 mod bind;
+mod changes;
 mod error;
 mod first_start;
 mod listen;
 mod passed;
+mod reload;
 mod supervisor;
 mod tls;
 mod watchdog;
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -21,10 +24,12 @@ use actix_server::{Server as ActixServer, ServerHandle};
 use actix_web::rt::task::JoinHandle;
 use actix_web::{HttpRequest, web};
 use ring::rand::SystemRandom;
+use tokio::sync::Notify;
 
 pub use error::StartError;
 pub use first_start::DefaultKey;
 pub use passed::Passed;
+pub use reload::SetLevel;
 pub use supervisor::Supervisor;
 
 use crate::admin::{self, AdminToken, Listeners};
@@ -33,14 +38,17 @@ use crate::clock::Clock;
 use crate::config::{self, Config, Kind};
 use crate::contexts::Contexts;
 use crate::domain::alphabet;
+use crate::domain::skew::Skew;
 use crate::files::{Files, Limits};
 use crate::gate::Gate;
 use crate::gate::trail::Trail;
 use crate::http::block::{Nice, step_back};
-use crate::http::public::{self, PublicRoute, Signing};
+use crate::http::live::{CurrentRooms, Live, Signing};
+use crate::http::public::{self, PublicRoute};
 use crate::http::request_id::RequestIds;
 use crate::keeper::{self, Keeper, LogLimits, Retention};
 use crate::keys::Keys;
+use crate::latest::Latest;
 use crate::meter::Meter;
 use crate::pulse::Pulse;
 use crate::store::Store;
@@ -48,6 +56,8 @@ use crate::store::usage::Step;
 use crate::upstream::{Client, Connections, Upstreams};
 use bind::Sockets;
 use listen::{Listener, listen};
+use reload::Reloading;
+use tls::Certificate;
 use watchdog::Watchdog;
 
 /// How often upstreams that tell their models themselves are asked again.
@@ -67,6 +77,8 @@ pub struct Server {
     pub routes: &'static [PublicRoute],
     /// Who is told how the server does: nobody, unless somebody is put here.
     pub supervisor: Supervisor,
+    /// What sets the level of the log when the configuration is read again: nothing, unless it is put here.
+    pub set_level: SetLevel,
     keeper_pulse: Arc<Pulse>,
 }
 
@@ -85,7 +97,8 @@ struct Shared {
     gate: Arc<Gate>,
     contexts: Arc<Contexts>,
     files: Arc<Files>,
-    connections: Connections,
+    /// Told when there are other upstreams.
+    reloaded: Notify,
     clock: Clock,
     stopping: Arc<AtomicBool>,
     random: [u8; 10],
@@ -114,7 +127,7 @@ impl Server {
         hand_over: HandOver,
         mut passed: Passed,
     ) -> Result<Self, StartError> {
-        let Checked { upstreams, connections, tls } = Checked::new(&config, &clock)?;
+        let Checked { upstreams, connections, certificate } = Checked::new(&config, &clock)?;
         Store::check_free(&config.store.path)?;
         bind::check_socket(&config, &passed)?;
         let tcp = bind::tcp(&config, &mut passed)?;
@@ -123,7 +136,7 @@ impl Server {
         let token = first_start::admin_token(&config.admin.token_file, &random)?;
         let keys = Arc::new(Keys::load(Arc::clone(&store), config.plans.clone(), clock.clone())?);
         keeper::restore(&store, &keys.keyring(), &clock, config.signing.max_skew)?;
-        let sockets = bind::socket(&config, passed.socket, tcp, tls)?;
+        let sockets = bind::socket(&config, passed.socket, tcp, certificate)?;
         let default_key = first_start::default_key(&keys, &config.store.path, hand_over)?;
         let meter = Arc::new(Meter::new());
         let contexts = Contexts::new(Arc::clone(&store), clock.clone(), config.server.max_json_bytes as u64);
@@ -143,24 +156,28 @@ impl Server {
             watch,
             clock: clock.clone(),
             flush: config.usage.flush,
-            retention: Retention([
-                (Step::Minute, config.usage.keep_minutes),
-                (Step::Hour, config.usage.keep_hours),
-                (Step::Day, config.usage.keep_days),
-            ]),
+            retention: retention(&config.usage),
             log_limits: LogLimits::default(),
             pulse: Arc::clone(&keeper_pulse),
         })
         .map_err(StartError::Thread)?;
         let failed_auth = config.limits.failed_auth_per_minute.get();
         let gate = Arc::new(Gate::new(keys.keyring(), failed_auth, clock.clone(), changed_sender, trail));
+        let signing = Signing { required: config.signing.required, skew: Skew::new(config.signing.max_skew) };
+        let live = Live {
+            trusted_proxies: config.server.trusted_proxies.clone(),
+            max_json_bytes: config.server.max_json_bytes,
+            signing,
+            upstreams,
+            connections,
+        };
         let admin = admin::Rooms {
             keys,
             meter,
             keeper,
             alerts,
             store,
-            upstreams,
+            live: Arc::new(Latest::new(live)),
             clock: clock.clone(),
             started: clock.now(),
             token: AdminToken::new(&token, &random).map_err(|_| StartError::Randomness)?,
@@ -168,14 +185,13 @@ impl Server {
             listeners: sockets.listeners(&config),
             gate: Arc::clone(&gate),
             routes: crate::api::ROUTES,
-            signing_required: config.signing.required,
         };
         let rooms = Shared {
             admin: Arc::new(admin),
             gate,
             contexts: Arc::new(contexts),
             files,
-            connections,
+            reloaded: Notify::new(),
             clock,
             stopping: Arc::new(AtomicBool::new(false)),
             random: alphabet::random(&random).map_err(|_| StartError::Randomness)?,
@@ -189,6 +205,7 @@ impl Server {
             default_key,
             routes: crate::api::ROUTES,
             supervisor: Supervisor::default(),
+            set_level: |_| {},
             keeper_pulse,
         })
     }
@@ -200,7 +217,7 @@ impl Server {
 
     /// Returns a model that can be asked for, if one is known already.
     pub fn some_model(&self) -> Option<String> {
-        self.rooms.admin.upstreams.catalog().models().first().map(|model| (*model).to_owned())
+        self.rooms.live().get().upstreams.catalog().models().first().map(|model| (*model).to_owned())
     }
 
     /// Does what [`run`](Self::run) does, in a system of its own.
@@ -211,7 +228,10 @@ impl Server {
     /// Answers requests until it is told to stop, then lets those in flight end within the grace period. Told again,
     /// it ends them at once.
     pub async fn run(self, mut next: impl AsyncFnMut() -> Signal) -> Result<(), StartError> {
-        let Self { config, rooms, sockets, keeper_thread, routes, supervisor, keeper_pulse, .. } = self;
+        let Self {
+            config, rooms, sockets, keeper_thread, routes, supervisor, set_level, keeper_pulse, ..
+        } = self;
+        let certificate = sockets.certificate.clone();
         let own_socket = sockets.is_own_socket.then(|| config.admin.socket.clone());
         let watchdog = Arc::new(Watchdog::new(supervisor.watchdog, keeper_pulse));
         let (public, admin) = sockets.serve(&config, &rooms, routes, &watchdog).map_err(StartError::Serve)?;
@@ -224,12 +244,11 @@ impl Server {
         let refreshing = actix_web::rt::spawn(refresh_models(Arc::clone(&rooms)));
         let courier = Courier::new(Arc::clone(&rooms.admin.alerts));
         let delivering = courier.map(|courier| actix_web::rt::spawn(courier.run()));
-        while next().await == Signal::Reload {
-            tracing::warn!(
-                "SIGHUP changes nothing: the configuration is read at start, so restart to apply it"
-            );
-        }
         let grace = config.server.shutdown_grace;
+        let mut reloading = Reloading { config, rooms: Arc::clone(&rooms), certificate, set_level };
+        while next().await == Signal::Reload {
+            reloading = reload(reloading, &supervisor).await;
+        }
         tracing::info!("stopping: requests in flight have {grace:?} to end");
         supervisor.stopping(&format!("Stopping: requests in flight have {grace:?} to end"));
         rooms.stopping.store(true, Ordering::Relaxed);
@@ -258,6 +277,30 @@ impl Server {
     }
 }
 
+/// Reads the configuration again, and tells how that went.
+async fn reload(mut reloading: Reloading, supervisor: &Supervisor) -> Reloading {
+    supervisor.reloading();
+    let answering = status(&reloading.rooms.admin.listeners);
+    let work = move || {
+        let result = catch_unwind(AssertUnwindSafe(|| reloading.reload()));
+        (reloading, result)
+    };
+    let (reloading, result) = web::block(work).await.expect("a panic was caught");
+    match result {
+        Ok(Ok(())) => supervisor.ready(&answering),
+        Ok(Err(error)) => {
+            tracing::error!(
+                "the configuration was not reloaded, and what held before still holds: {error}; \
+                 correct it, try it with `mcpd check`, and reload again"
+            );
+            supervisor.ready(&format!("{answering}; not reloaded: {error}"));
+        }
+        // The panic itself is in the log already.
+        Err(_) => supervisor.ready(&format!("{answering}; not reloaded: a fault in mcpd")),
+    }
+    reloading
+}
+
 /// Waits until the server is told to stop once more.
 async fn stop(next: &mut impl AsyncFnMut() -> Signal) {
     while next().await == Signal::Reload {
@@ -273,7 +316,7 @@ async fn watch(watchdog: Arc<Watchdog>, supervisor: Rc<Supervisor>) {
 struct Checked {
     upstreams: Arc<Upstreams>,
     connections: Connections,
-    tls: Option<rustls::ServerConfig>,
+    certificate: Option<Arc<Certificate>>,
 }
 
 impl Checked {
@@ -283,8 +326,9 @@ impl Checked {
         bind::check_place(config)?;
         let upstreams = Arc::new(Upstreams::new(&config.upstreams, clock.clone())?);
         let connections = Connections::new(upstreams.servers())?;
-        let tls = config.server.tls.as_ref().map(tls::load).transpose()?;
-        Ok(Self { upstreams, connections, tls })
+        let certificate = config.server.tls.as_ref().map(tls::load).transpose()?;
+        let certificate = certificate.map(|key| Arc::new(Certificate::new(key)));
+        Ok(Self { upstreams, connections, certificate })
     }
 }
 
@@ -296,19 +340,21 @@ impl Sockets {
         routes: &'static [PublicRoute],
         watchdog: &Arc<Watchdog>,
     ) -> std::io::Result<(ActixServer, ActixServer)> {
-        let Self { public, admin, socket, tls, .. } = self;
+        let Self { public, admin, socket, certificate, .. } = self;
         let grace = config.server.shutdown_grace.as_secs();
         let workers = config.server.workers.or(thread::available_parallelism().ok());
-        let (settings, shared, watched) = (config.clone(), Arc::clone(rooms), Arc::clone(watchdog));
+        let (shared, watched) = (Arc::clone(rooms), Arc::clone(watchdog));
         let make = move || {
             watched.join();
-            let rooms = Rc::new(shared.public(&settings, routes));
+            let make = |live| shared.public(live, routes);
+            let rooms = Rc::new(CurrentRooms::new(Arc::clone(shared.live()), make));
             move |request: HttpRequest, payload: web::Payload| {
-                public::serve(Rc::clone(&rooms), request, payload.into_inner())
+                public::serve(rooms.now(), request, payload.into_inner())
             }
         };
         let builder = ActixServer::build().disable_signals().shutdown_timeout(grace);
         let mut builder = builder.workers(workers.map_or(1, Into::into));
+        let tls = certificate.map(|certificate| certificate.config());
         for socket in public {
             let listener = match &tls {
                 Some(tls) => Listener::Tls(socket, Box::new(tls.clone())),
@@ -334,7 +380,11 @@ impl Sockets {
 }
 
 impl Shared {
-    fn public(&self, config: &Config, routes: &'static [PublicRoute]) -> public::Rooms {
+    fn live(&self) -> &Arc<Latest<Live>> {
+        &self.admin.live
+    }
+
+    fn public(&self, live: Arc<Live>, routes: &'static [PublicRoute]) -> public::Rooms {
         let admin = &self.admin;
         public::Rooms {
             gate: Arc::clone(&self.gate),
@@ -342,20 +392,18 @@ impl Shared {
             keeper: admin.keeper.clone(),
             store: Arc::clone(&admin.store),
             clock: self.clock.clone(),
-            upstream: self.client(),
+            upstream: self.client(&live),
             contexts: Arc::clone(&self.contexts),
             files: Arc::clone(&self.files),
-            trusted_proxies: config.server.trusted_proxies.clone(),
-            max_json_bytes: config.server.max_json_bytes,
-            signing: Signing { required: config.signing.required, max_skew: config.signing.max_skew },
+            live,
             stopping: Arc::clone(&self.stopping),
-            request_ids: self.request_ids(),
+            request_ids: Rc::new(self.request_ids()),
             routes,
         }
     }
 
-    fn client(&self) -> Client {
-        Client::new(Arc::clone(&self.admin.upstreams), &self.connections, self.clock.clone())
+    fn client(&self, live: &Live) -> Client {
+        Client::new(Arc::clone(&live.upstreams), &live.connections, self.clock.clone())
     }
 
     fn request_ids(&self) -> RequestIds {
@@ -397,11 +445,22 @@ async fn wait_for_the_last(meter: &Meter) {
 }
 
 async fn refresh_models(rooms: Arc<Shared>) {
-    let client = rooms.client();
+    let mut client = rooms.client(&rooms.live().get());
     loop {
         client.refresh(REFRESH).await;
-        tokio::time::sleep(REFRESH).await;
+        // Other upstreams are asked at once, or the first who wants a model of theirs would wait.
+        let _ = tokio::time::timeout(REFRESH, rooms.reloaded.notified()).await;
+        let live = rooms.live().get();
+        client = client.renewed(&live.upstreams, &live.connections);
     }
+}
+
+fn retention(usage: &config::Usage) -> Retention {
+    Retention([
+        (Step::Minute, usage.keep_minutes),
+        (Step::Hour, usage.keep_hours),
+        (Step::Day, usage.keep_days),
+    ])
 }
 
 /// Returns the addresses of the public listener.

@@ -8,6 +8,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
+
 /// A manager that does not take what it is told may not hold up the server for longer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -46,6 +48,13 @@ impl Supervisor {
     /// Tells that the server answers, where it does.
     pub(super) fn ready(&self, status: &str) {
         self.tell(&format!("READY=1\n{}", line(status)));
+    }
+
+    /// Tells that the configuration is being read again; [`ready`](Self::ready) ends it.
+    pub(super) fn reloading(&self) {
+        let now = clock_gettime(ClockId::Monotonic);
+        let micros = i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1_000;
+        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={micros}\n{}", line("Reading the configuration")));
     }
 
     /// Tells that the server is about to end.

@@ -32,18 +32,42 @@ pub struct Client {
     upstreams: Arc<Upstreams>,
     clock: Clock,
     /// One for each upstream, in their order.
-    requests: Rc<[Prepared]>,
+    requests: Rc<[Rc<Prepared>]>,
     catalog: RefCell<(u64, Arc<Catalog>)>,
-    names: RefCell<HashSet<Arc<str>>>,
+    names: Rc<RefCell<HashSet<Arc<str>>>>,
 }
 
 impl Client {
     /// Returns a client for the worker that calls.
     pub fn new(upstreams: Arc<Upstreams>, connections: &Connections, clock: Clock) -> Self {
-        let prepare = |server: &Arc<ModelServer>| Prepared::new(connections.client(server), server);
+        let prepare = |server: &Arc<ModelServer>| Rc::new(Prepared::new(connections.client(server), server));
         let requests = upstreams.servers().iter().map(prepare).collect();
+        Self::over(upstreams, requests, clock, Rc::default())
+    }
+
+    /// Returns a client for other upstreams. To those that are the same it keeps its connections; what is in flight
+    /// goes on with the client that it began with.
+    #[must_use]
+    pub fn renewed(&self, upstreams: &Arc<Upstreams>, connections: &Connections) -> Self {
+        let prepare = |server: &Arc<ModelServer>| {
+            let same = self.upstreams.servers().iter().position(|known| Arc::ptr_eq(known, server));
+            same.map_or_else(
+                || Rc::new(Prepared::new(connections.client(server), server)),
+                |index| Rc::clone(&self.requests[index]),
+            )
+        };
+        let requests = upstreams.servers().iter().map(prepare).collect();
+        Self::over(Arc::clone(upstreams), requests, self.clock.clone(), Rc::clone(&self.names))
+    }
+
+    fn over(
+        upstreams: Arc<Upstreams>,
+        requests: Rc<[Rc<Prepared>]>,
+        clock: Clock,
+        names: Rc<RefCell<HashSet<Arc<str>>>>,
+    ) -> Self {
         let catalog = RefCell::new((upstreams.edition(), upstreams.catalog()));
-        Self { upstreams, clock, requests, catalog, names: RefCell::default() }
+        Self { upstreams, clock, requests, catalog, names }
     }
 
     /// Returns where a model is. Upstreams that list `*` are asked again before it counts as unknown.
@@ -145,7 +169,7 @@ impl Client {
 }
 
 /// Asks these upstreams for their models, all at once.
-async fn ask_for_models(upstreams: &Upstreams, requests: &[Prepared], to_ask: &[usize]) {
+async fn ask_for_models(upstreams: &Upstreams, requests: &[Rc<Prepared>], to_ask: &[usize]) {
     join_all(to_ask.iter().map(|&index| async move {
         let server = &upstreams.servers()[index];
         if let Some(models) = attempt::models(&requests[index], server, &upstreams.clock).await {

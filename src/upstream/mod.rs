@@ -50,7 +50,7 @@ pub struct Upstreams {
     asking: Arc<tokio::sync::Mutex<()>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Known {
     told: Vec<Vec<String>>,
     /// When it was told, in steady time; `None` while nothing was.
@@ -63,14 +63,42 @@ struct Known {
 impl Upstreams {
     /// Returns the upstreams as they are configured.
     pub fn new(configs: &[Upstream], clock: Clock) -> Result<Self, InvalidUpstream> {
-        let servers: Vec<_> =
-            configs.iter().map(|config| ModelServer::new(config).map(Arc::new)).collect::<Result<_, _>>()?;
-        let told = vec![Vec::new(); servers.len()];
-        let catalog = Arc::new(Catalog::new(&servers, &told));
-        let (told_at, asked_at) = (vec![None; servers.len()], vec![None; servers.len()]);
-        let known = Mutex::new(Known { told, told_at, asked_at, catalog });
-        let edition = AtomicU64::new(1);
-        Ok(Self { servers, clock, known, edition, asking: Arc::default() })
+        Self {
+            servers: Vec::new(),
+            clock,
+            known: Mutex::default(),
+            edition: AtomicU64::new(0),
+            asking: Arc::default(),
+        }
+        .changed(configs)
+    }
+
+    /// Returns the upstreams as they are configured now. Those that are as before go on with what is known of them;
+    /// those of the same name, with their counts.
+    pub fn changed(&self, configs: &[Upstream]) -> Result<Self, InvalidUpstream> {
+        let known = self.known();
+        let (mut servers, mut now) = (Vec::new(), Known::default());
+        for config in configs {
+            let same = self.servers.iter().position(|server| server.is_configured_as(config));
+            servers.push(match same {
+                Some(index) => Arc::clone(&self.servers[index]),
+                None => self.new_server(config)?,
+            });
+            now.told.push(same.map(|index| known.told[index].clone()).unwrap_or_default());
+            now.told_at.push(same.and_then(|index| known.told_at[index]));
+            now.asked_at.push(same.and_then(|index| known.asked_at[index]));
+        }
+        now.catalog = Arc::new(Catalog::new(&servers, &now.told));
+        let (known, edition) = (Mutex::new(now), AtomicU64::new(1));
+        Ok(Self { servers, clock: self.clock.clone(), known, edition, asking: Arc::default() })
+    }
+
+    fn new_server(&self, config: &Upstream) -> Result<Arc<ModelServer>, InvalidUpstream> {
+        let mut server = ModelServer::new(config)?;
+        if let Some(before) = self.servers.iter().find(|before| before.name == server.name) {
+            server.count_on(before);
+        }
+        Ok(Arc::new(server))
     }
 
     /// Returns the upstreams in the order of the configuration.

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix_web::http::Uri;
@@ -33,13 +33,16 @@ pub struct ModelServer {
     pub timeout: Duration,
     /// Its share of the load, beside others with the same model.
     pub weight: u32,
+    /// As it is configured.
+    config: Upstream,
     base_url: String,
     /// What it knows mcpd by.
     pub credentials: Option<(HeaderName, HeaderValue)>,
     /// Whether any model of it has refused a request for asking about usage, and which.
     refuses_stream_options: AtomicBool,
     refusing_models: Mutex<HashSet<String>>,
-    outcomes: [AtomicU64; Outcome::ALL.len()],
+    /// Counted on where an upstream of the same name is configured otherwise.
+    outcomes: Arc<[AtomicU64; Outcome::ALL.len()]>,
     health: Mutex<Health>,
     /// Steady time of the last outcome, in nanoseconds; 0 before the first.
     noted_at: AtomicU64,
@@ -126,7 +129,8 @@ impl ModelServer {
             credentials: credentials.transpose()?,
             refuses_stream_options: AtomicBool::new(false),
             refusing_models: Mutex::default(),
-            outcomes: Default::default(),
+            outcomes: Arc::default(),
+            config: config.clone(),
             health: Mutex::default(),
             noted_at: AtomicU64::new(0),
         };
@@ -134,6 +138,16 @@ impl ModelServer {
             server.models_url().parse::<Uri>().map_err(|_| invalid("its base_url is no URL"))?;
         }
         Ok(server)
+    }
+
+    /// Tells whether it is configured just so.
+    pub fn is_configured_as(&self, config: &Upstream) -> bool {
+        self.config == *config
+    }
+
+    /// Goes on counting where another of the same name is.
+    pub(super) fn count_on(&mut self, before: &Self) {
+        self.outcomes = Arc::clone(&before.outcomes);
     }
 
     /// Returns what the upstream said, without keys: it may quote what it was sent, its own key too.

@@ -29,6 +29,7 @@ mod idempotency;
 mod keys;
 mod limits;
 mod openai_upstream;
+mod reload;
 mod report_only;
 mod secrecy;
 mod shutdown;
