@@ -1,8 +1,11 @@
 //! Commands that speak to the running daemon.
 
 mod asked;
+mod help;
 mod keys;
 mod restore;
+mod rules;
+mod status;
 
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -32,6 +35,7 @@ fn run_with(mut command: Command, input: &str) -> Said {
     Said { status: status.code(), out: text(stdout), err: text(stderr) }
 }
 
+/// Runs a command to its end.
 fn run(folder: &Folder, arguments: &[&str]) -> Said {
     run_with(command(folder, arguments), "")
 }
@@ -196,22 +200,5 @@ fn wrong_usage_ends_with_status_2_and_shows_no_secret() {
     for arguments in cases {
         let told = run(&folder, arguments).failed(2);
         assert!(!told.contains("ABCDEFGHIJ"), "{arguments:?}: {told}");
-    }
-}
-
-#[test]
-fn each_command_says_what_it_is_for_with_examples() {
-    let folder = Folder::new();
-    let whole = run(&folder, &["--help"]).done();
-    for name in ["usage", "keys", "explain", "alerts", "audit"] {
-        assert!(whole.contains(&format!("  {name} ")), "{whole}");
-    }
-    for arguments in
-        [&["usage"][..], &["keys", "migration"], &["keys", "advice"], &["explain"], &["alerts"], &["audit"]]
-    {
-        let help = run(&folder, &[arguments, &["--help"]].concat()).done();
-        assert!(help.contains("Examples:\n  mcpd "), "{arguments:?}: {help}");
-        let longest = help.lines().map(str::len).max().unwrap();
-        assert!(longest <= 110, "{arguments:?}: {longest}");
     }
 }
