@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::client::{self, Client};
 use super::fields::{count, of, rows, text, time};
-use super::named;
 use super::output::{Screen, Style, clean, show};
 use super::table::{Cell, Column, Kind, Table};
+use super::{alert_rules, named};
 
 #[derive(Debug, Args)]
 #[command(
@@ -33,6 +33,7 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Note that somebody has seen an alert
+    #[command(after_help = "Examples:\n  mcpd alerts acknowledge alert_0UaLfs3kFvLNR8k4M9K7HGTa")]
     Acknowledge {
         /// The alert's id
         id: String,
@@ -40,13 +41,10 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
-    /// List the rules that raise alerts
-    Rules {
-        /// Print the answer of the admin API as it is
-        #[arg(long)]
-        json: bool,
-    },
+    /// List the rules that raise alerts, and make, change or delete them
+    Rules(Box<alert_rules::Arguments>),
     /// Send a sample alert the way that a rule's alerts go
+    #[command(after_help = "Examples:\n  mcpd alerts test rule_9f86d081884c7d659a2feaa0")]
     Test {
         /// The rule's id
         rule: String,
@@ -84,9 +82,7 @@ pub(super) fn run(arguments: &Arguments, config: Option<&Path>) -> Result<()> {
     client::ask(config, async |client| match &arguments.action {
         None => list(client, &arguments.filter).await,
         Some(Action::Acknowledge { id, json }) => acknowledge(client, id, *json).await,
-        Some(Action::Rules { json }) => {
-            show(&client.get("/admin/v1/alert-rules", &[("limit", "1000")]).await?, *json, render_rules)
-        }
+        Some(Action::Rules(rules)) => alert_rules::run(client, rules).await,
         Some(Action::Test { rule, json }) => test(client, rule, *json).await,
     })
 }
@@ -165,7 +161,7 @@ fn render(alerts: &Value, screen: Screen) -> String {
     format!("{}{}.\n{more}", table.render(screen), of(data.len() as u64, "alert"))
 }
 
-fn render_rules(rules: &Value, screen: Screen) -> String {
+pub(super) fn render_rules(rules: &Value, screen: Screen) -> String {
     let mut table = Table::new(&[
         Column("ID", Kind::Word),
         Column("KIND", Kind::Word),

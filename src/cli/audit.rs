@@ -39,12 +39,14 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Prove that the log is as it was written: no row changed, moved or missing
+    #[command(after_help = "Examples:\n  mcpd audit verify\n  mcpd audit verify --json")]
     Verify {
         /// Print the answer of the admin API as it is
         #[arg(long)]
         json: bool,
     },
     /// Write out all of the log, oldest first, a JSON object a line
+    #[command(after_help = "Examples:\n  mcpd audit export audit.jsonl\n  mcpd audit export | jq -r .action")]
     Export {
         /// A new file, which only its owner can read; standard output where nothing is said
         file: Option<PathBuf>,

@@ -16,8 +16,8 @@ use super::{Misuse, say};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The copy is of one moment, whole and checked, and in nobody's way. It holds what the database holds: keep it as
-safe. `mcpd restore` puts it back.
+The copy is of one moment, whole and checked, and in nobody's way. It holds what the database holds: keep \
+it as safe. `mcpd restore` puts it back.
 
 Examples:
   mcpd backup mcpd-backup.db

@@ -2,6 +2,7 @@
 
 mod change;
 mod copy;
+mod plain;
 
 use std::fmt;
 use std::io::{ErrorKind, Write};

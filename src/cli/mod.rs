@@ -1,5 +1,6 @@
 //! Arguments in, exit code out.
 
+mod alert_rules;
 mod alerts;
 mod audit;
 mod backup;
@@ -11,6 +12,7 @@ mod fields;
 mod interrupt;
 mod keys;
 mod log;
+mod manual;
 mod moment;
 mod named;
 mod output;
@@ -21,6 +23,7 @@ mod secret;
 mod serve;
 mod sheet;
 mod signals;
+mod status;
 mod table;
 mod terminal;
 mod usage;
@@ -33,7 +36,14 @@ use clap::{Parser, Subcommand};
 
 /// API keys in front of your own AI server.
 #[derive(Debug, Parser)]
-#[command(name = "mcpd", version, max_term_width = 100)]
+#[command(
+    name = "mcpd",
+    version,
+    max_term_width = 100,
+    after_help = "\
+Begin with `mcpd serve`, then in another terminal `mcpd status` and `mcpd keys create -i`.
+`mcpd COMMAND --help` has examples of each; `mcpd man | man -l -` has all of it."
+)]
 struct Arguments {
     /// The configuration; else `$MCPD_CONFIG`, ./mcpd.toml or /etc/mcpd/mcpd.toml
     #[arg(long, global = true, value_name = "FILE", display_order = 1_000)]
@@ -45,17 +55,27 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Answer requests until told to stop
+    #[command(after_help = "\
+The first start makes the database, the admin token and a first key, which it prints on a terminal, and \
+else writes to default-key beside the database.
+
+Examples:
+  mcpd serve                                           Ctrl-C stops it
+  mcpd serve --daemon --config /etc/mcpd/mcpd.toml")]
     Serve {
         /// Go on in the background, logging to mcpd.log beside the database
         #[arg(long)]
         daemon: bool,
     },
     /// Read the configuration and say whether it can be used
+    #[command(after_help = "Examples:\n  mcpd check\n  mcpd check --config new.toml")]
     Check {
         /// Print it as JSON
         #[arg(long)]
         json: bool,
     },
+    /// Tell how the running daemon is: upstreams, keys, database
+    Status(status::Arguments),
     /// Make, list, change, rotate, revoke and delete keys, and see how they are used
     Keys(keys::Arguments),
     /// Tell what was used, or prove that it adds up
@@ -66,10 +86,18 @@ enum Command {
     Alerts(alerts::Arguments),
     /// List who changed what, prove that nothing is missing, or write it all out
     Audit(audit::Arguments),
+    /// Print the metrics, as Prometheus reads them
+    #[command(after_help = "Examples:\n  mcpd metrics | grep mcpd_requests_total")]
+    Metrics,
     /// Copy the running daemon's database to a file
     Backup(backup::Arguments),
     /// Put a backup in the place of the database, while mcpd is stopped
     Restore(restore::Arguments),
+    /// Print what a shell reads to complete commands
+    Completions(manual::Completions),
+    /// Print the manual page, as roff
+    #[command(after_help = "Examples:\n  mcpd man | man -l -")]
+    Man,
 }
 
 /// Arguments that cannot be used as they are: exit status 2.
@@ -99,6 +127,8 @@ fn obey(arguments: Arguments) -> anyhow::Result<()> {
         Command::Serve { daemon: false } => serve::in_foreground(config.as_deref()),
         Command::Serve { daemon: true } => daemon::start(config.as_deref()),
         Command::Check { json } => check::run(config.as_deref(), json),
+        Command::Status(arguments) => status::run(&arguments, config.as_deref()),
+        Command::Metrics => status::metrics(config.as_deref()),
         Command::Keys(arguments) => keys::run(arguments, config.as_deref()),
         Command::Usage(arguments) => usage::run(arguments, config.as_deref()),
         Command::Explain(arguments) => explain::run(&arguments, config.as_deref()),
@@ -106,6 +136,8 @@ fn obey(arguments: Arguments) -> anyhow::Result<()> {
         Command::Audit(arguments) => audit::run(&arguments, config.as_deref()),
         Command::Backup(arguments) => backup::run(&arguments, config.as_deref()),
         Command::Restore(arguments) => restore::run(&arguments, config.as_deref()),
+        Command::Completions(shell) => manual::complete(&shell),
+        Command::Man => manual::show(),
     }
 }
 

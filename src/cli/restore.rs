@@ -14,8 +14,8 @@ use crate::store::restore::{Restore, Restored, Stage};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-mcpd must be stopped. The backup is checked first; the database that it replaces is kept beside it, as
-mcpd.db.before-restore-<date>. All is then as it was when the backup was made: a key that was revoked since works
+mcpd must be stopped. The backup is checked first; the database that it replaces is kept beside it, as \
+mcpd.db.before-restore-<date>. All is then as it was when the backup was made: a key that was revoked since works \
 again until you revoke it again.
 
 Examples:

@@ -42,6 +42,7 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Prove that the figures add up: keys to the whole, minutes to hours, hours to days
+    #[command(after_help = "Examples:\n  mcpd usage verify\n  mcpd usage verify --json")]
     Verify {
         /// Print the answer of the admin API as it is
         #[arg(long)]

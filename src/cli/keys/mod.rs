@@ -17,6 +17,7 @@ use std::path::Path;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
+pub(super) use self::settings::length;
 use super::client::{self, Client};
 use super::named;
 

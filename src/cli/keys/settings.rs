@@ -123,7 +123,7 @@ pub(super) fn scopes() -> impl TypedValueParser<Value = String> {
 }
 
 /// Takes a length of time.
-pub(super) fn length(text: &str) -> Result<String, String> {
+pub(in crate::cli) fn length(text: &str) -> Result<String, String> {
     parse_duration(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
