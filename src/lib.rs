@@ -19,6 +19,7 @@ pub mod keys;
 pub mod latest;
 pub mod meter;
 pub mod pulse;
+pub mod roots;
 pub mod server;
 pub mod store;
 pub mod upstream;

@@ -16,16 +16,21 @@ use awc::{ClientRequest, Connector};
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 
+use super::Misuse;
 use crate::config::Config;
 
 /// How long the daemon may take to answer what it can answer at once.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// What names the socket before any file does.
+const SOCKET_VARIABLE: &str = "MCPD__ADMIN__SOCKET";
 /// The longest answer that is not written out as it comes, in bytes.
 const LONGEST: usize = 256 * 1024 * 1024;
 
 /// The way to the running daemon.
 pub(super) struct Client {
     socket: PathBuf,
+    /// Which configuration names the socket.
+    named_by: String,
     http: awc::Client,
 }
 
@@ -42,12 +47,12 @@ type Response = awc::ClientResponse<actix_http::BoxedPayloadStream>;
 
 /// Runs work that asks the daemon whose configuration this is.
 pub(super) fn ask<T>(config: Option<&Path>, work: impl AsyncFnOnce(&Client) -> Result<T>) -> Result<T> {
-    let client = Config::load(config)?.admin.socket;
-    System::new().block_on(async { work(&Client::new(client)).await })
+    let config = Config::load(config)?;
+    System::new().block_on(async { work(&Client::new(config.admin.socket, named_by(config.origin))).await })
 }
 
 impl Client {
-    fn new(socket: PathBuf) -> Self {
+    fn new(socket: PathBuf, named_by: String) -> Self {
         let path = socket.clone();
         let connect = fn_service(move |info: ConnectInfo<Uri>| {
             let path = path.clone();
@@ -61,7 +66,7 @@ impl Client {
             .disable_timeout()
             .disable_redirects()
             .finish();
-        Self { socket, http }
+        Self { socket, named_by, http }
     }
 
     /// Asks for something.
@@ -98,13 +103,13 @@ impl Client {
         }
     }
 
-    /// Writes an answer out as it comes, a row a line; fails if not all of them came.
-    pub(super) async fn download(&self, path: &str, to: &mut dyn Write) -> Result<()> {
+    /// Writes an answer out as it comes, a row a line; returns how many, and fails if not all of them came.
+    pub(super) async fn download(&self, path: &str, to: &mut dyn Write) -> Result<usize> {
         let sent = self.request(&Method::GET, path, &[])?.send().await;
         let mut response = self.answered(sent)?;
         if !response.status().is_success() {
             let status = response.status().as_u16();
-            bail!(refusal(status, &collect(&mut response).await?));
+            return Err(refusal(status, &collect(&mut response).await?));
         }
         let mut lines = 0;
         while let Some(piece) = response.next().await {
@@ -116,7 +121,7 @@ impl Client {
         // The end of the connection looks like the answer's own.
         match rows(&response) {
             Some(rows) if rows != lines => bail!(broken_off(format_args!("{lines} of {rows} rows came"))),
-            _ => Ok(()),
+            _ => Ok(lines),
         }
     }
 
@@ -132,7 +137,7 @@ impl Client {
         let mut response = self.answered(sent)?;
         let body = collect(&mut response).await?;
         if !response.status().is_success() {
-            bail!(refusal(response.status().as_u16(), &body));
+            return Err(refusal(response.status().as_u16(), &body));
         }
         let text = String::from_utf8(body).context("the daemon's answer is no text")?;
         let value = serde_json::from_str(&text).context("the daemon's answer is no JSON")?;
@@ -148,19 +153,33 @@ impl Client {
     }
 
     fn unreachable(&self, error: &std::io::Error) -> anyhow::Error {
-        let socket = self.socket.display();
+        let socket = format!("{} (admin.socket, {})", absolute(&self.socket), self.named_by);
         match error.kind() {
             ErrorKind::NotFound | ErrorKind::ConnectionRefused => anyhow!(
-                "mcpd is not running here: nothing answers on {socket} (admin.socket); start it with `mcpd serve`, \
-                 or name its configuration with --config"
+                "mcpd is not running here: nothing answers on {socket}; start it with `mcpd serve`, or name its \
+                 configuration with --config"
             ),
             ErrorKind::PermissionDenied => anyhow!(
-                "{socket} (admin.socket) may not be used by this user: use the one that mcpd runs as, or one of the \
-                 socket's group, or root"
+                "{socket} may not be used by this user: use the one that mcpd runs as, or one of the socket's group, \
+                 or root"
             ),
-            _ => anyhow!("cannot connect to {socket} (admin.socket): {error}"),
+            _ => anyhow!("cannot connect to {socket}: {error}"),
         }
     }
+}
+
+/// Returns which configuration names the socket, for who looks for it in vain.
+fn named_by(file: Option<PathBuf>) -> String {
+    match (std::env::var_os(SOCKET_VARIABLE), file) {
+        (Some(_), _) => format!("from {SOCKET_VARIABLE}"),
+        (None, Some(file)) => format!("by {}", absolute(&file)),
+        (None, None) => "by default: there is no configuration".to_owned(),
+    }
+}
+
+/// A path that tells where it is, from wherever it is read.
+fn absolute(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
 /// Returns how many rows an answer has, if it says so.
@@ -183,11 +202,13 @@ fn broken_off(error: impl fmt::Display) -> anyhow::Error {
     anyhow!("the daemon's answer broke off: {error}")
 }
 
-/// Returns why the daemon refused, in its own words if it gave some.
-fn refusal(status: u16, body: &[u8]) -> String {
+/// Returns why the daemon refused, in its own words if it gave some. What it cannot make sense of came with the
+/// arguments.
+fn refusal(status: u16, body: &[u8]) -> anyhow::Error {
     let error = serde_json::from_slice::<Value>(body).unwrap_or_default();
     let message = error["error"]["message"].as_str().map(super::output::clean);
-    message.unwrap_or_else(|| format!("the daemon answered with status {status}"))
+    let message = message.unwrap_or_else(|| format!("the daemon answered with status {status}"));
+    if matches!(status, 400 | 422) { Misuse(message).into() } else { anyhow!(message) }
 }
 
 #[cfg(test)]
@@ -203,16 +224,23 @@ mod tests {
             (ErrorKind::OutOfMemory, "cannot connect to"),
         ];
         for (kind, remedy) in cases {
-            let client = Client::new("./data/admin.sock".into());
+            let client = Client::new("./data/admin.sock".into(), "by /etc/mcpd/mcpd.toml".to_owned());
             let told = client.unreachable(&kind.into()).to_string();
-            assert!(told.contains(remedy) && told.contains("./data/admin.sock (admin.socket)"), "{told}");
+            let socket = "/data/admin.sock (admin.socket, by /etc/mcpd/mcpd.toml)";
+            assert!(told.contains(remedy) && told.contains(socket) && !told.contains("./"), "{told}");
         }
     }
 
     #[test]
     fn a_refusal_is_told_in_the_daemon_s_words() {
         let body = br#"{"error": {"code": "not_found", "message": "There is no such alert", "type": "x"}}"#;
-        assert_eq!(refusal(404, body), "There is no such alert");
-        assert_eq!(refusal(502, b"<html>"), "the daemon answered with status 502");
+        for (status, is_misuse) in [(404, false), (409, false), (503, false), (400, true), (422, true)] {
+            let error = refusal(status, body);
+            assert_eq!(
+                (error.to_string().as_str(), error.is::<Misuse>()),
+                ("There is no such alert", is_misuse)
+            );
+        }
+        assert_eq!(refusal(502, b"<html>").to_string(), "the daemon answered with status 502");
     }
 }

@@ -7,6 +7,7 @@ mod client;
 mod daemon;
 mod explain;
 mod fields;
+mod interrupt;
 mod keys;
 mod log;
 mod moment;
@@ -43,7 +44,11 @@ enum Command {
         daemon: bool,
     },
     /// Read the configuration and say whether it can be used
-    Check,
+    Check {
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// See how keys are used
     Keys(keys::Arguments),
     /// Tell what was used, or prove that it adds up
@@ -61,13 +66,13 @@ enum Command {
 #[error("{0}")]
 struct Misuse(String);
 
-/// Runs the command that the arguments name: 0 done, 1 refused or failed, 2 wrong usage.
+/// Runs the command that the arguments name: 0 done, 1 refused or failed, 2 wrong usage, 128 and more interrupted.
 pub fn run() -> ExitCode {
     let Arguments { config, command } = Arguments::parse();
     let done = match command {
         Command::Serve { daemon: false } => serve::in_foreground(config.as_deref()),
         Command::Serve { daemon: true } => daemon::start(config.as_deref()),
-        Command::Check => check::run(config.as_deref()),
+        Command::Check { json } => check::run(config.as_deref(), json),
         Command::Keys(arguments) => keys::run(&arguments, config.as_deref()),
         Command::Usage(arguments) => usage::run(arguments, config.as_deref()),
         Command::Explain(arguments) => explain::run(&arguments, config.as_deref()),
@@ -77,6 +82,9 @@ pub fn run() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            if let Some(interrupt::Interrupted(status)) = error.downcast_ref() {
+                return ExitCode::from(*status);
+            }
             say(&format!("mcpd: {error:#}"));
             if error.is::<Misuse>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
@@ -104,6 +112,21 @@ fn answer(line: &str) {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
+
+    #[test]
+    fn every_command_that_answers_does_so_as_json_too() {
+        let mut without = Vec::new();
+        look(&super::Arguments::command(), &mut without);
+        // Those that only have others below them, and the daemon itself.
+        assert_eq!(without, ["mcpd", "serve", "keys"]);
+    }
+
+    fn look(command: &clap::Command, without: &mut Vec<String>) {
+        if !command.get_arguments().any(|argument| argument.get_id() == "json") {
+            without.push(command.get_name().to_owned());
+        }
+        command.get_subcommands().for_each(|below| look(below, without));
+    }
 
     #[test]
     fn the_command_line_is_well_formed() {

@@ -40,10 +40,10 @@ impl Keys {
                 keyring.put(key, digest, limit);
             })
         })?;
-        let (recent, busy, turn) = (RecentTokens::default(), Mutex::default(), Mutex::default());
+        let (recent, turn) = (RecentTokens::default(), Mutex::default());
         let loaded = clock.steady();
         let plans = Latest::new(plans);
-        let keys = Self { store, keyring, plans, clock, random, recent, loaded, busy, turn };
+        let keys = Self { store, keyring, plans, clock, random, recent, loaded, turn };
         keys.tell_lost_plans();
         Ok(keys)
     }

@@ -1,6 +1,8 @@
 //! Commands that speak to the running daemon.
 
 mod asked;
+mod interrupted;
+mod terminal;
 
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -77,7 +79,7 @@ fn usage_is_shown_as_a_table_and_as_it_came() {
     let none = run(&binary.folder, &["usage", "--key", "default", "--json"]).done();
     let none: Value = serde_json::from_str(&none).unwrap();
     assert_eq!((&none["step"], &none["totals"]["requests"]), (&json!("hour"), &json!(0)));
-    let wrong = run(&binary.folder, &["usage", "--from", "1h", "--to", "2h"]).failed(1);
+    let wrong = run(&binary.folder, &["usage", "--from", "1h", "--to", "2h"]).failed(2);
     assert_eq!(wrong, "mcpd: the query string: `from` is after `to`\n");
 }
 
@@ -106,17 +108,24 @@ fn the_audit_log_is_listed_proved_and_exported() {
     binary.admin(change).expect(200);
     let table = run(&binary.folder, &["audit", "--limit", "1"]).done();
     let row: Vec<&str> = table.lines().nth(1).unwrap().split_whitespace().collect();
-    assert_eq!(row[1..], ["token", "key.update", &id, "desktop", "enabled,", "name"], "{table}");
+    assert_eq!(row[1..5], ["token", "key.update", &id, "desktop"], "{table}");
+    assert_eq!(row[5..].join(" "), "enabled: true → false, name: laptop → desktop", "{table}");
     assert!(table.ends_with("There are older ones: see --limit, or `mcpd audit export`.\n"), "{table}");
     let created = run(&binary.folder, &["audit", "--action", "key.create", "--target", &id, "--json"]).done();
     let created: Value = serde_json::from_str(&created).unwrap();
     assert_eq!(created["data"].as_array().unwrap().len(), 1);
+
+    let told = run(&binary.folder, &["audit", "--action", "key.created"]).failed(2);
+    assert!(told.contains("`action` must be one of key.create, "), "{told}");
 
     let all = run(&binary.folder, &["audit", "export"]).done();
     assert_eq!(all, binary.admin(Request::get("/admin/v1/audit/export")).expect(200).text());
     assert_eq!(all.lines().count(), 3);
     let file = binary.folder.path().join("audit.jsonl");
     assert_eq!(run(&binary.folder, &["audit", "export", "audit.jsonl"]).done(), "");
+    let told = run(&binary.folder, &["audit", "export", "again.jsonl", "--json"]).done();
+    let expected = json!({"object": "audit_export", "file": "again.jsonl", "rows": 3});
+    assert_eq!(serde_json::from_str::<Value>(&told).unwrap(), expected);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), all);
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     let told = run(&binary.folder, &["audit", "export", "audit.jsonl"]).failed(1);
@@ -145,16 +154,27 @@ fn a_reader_who_has_seen_enough_is_no_error() {
 #[test]
 fn without_a_daemon_a_command_says_how_to_start_one() {
     let mut folder = Binary::start("").end("TERM");
+    let place = |folder: &Folder| folder.path().canonicalize().unwrap();
     // Then one that left its socket behind.
     for _ in 0..2 {
+        let (socket, file) = (place(&folder).join("data/admin.sock"), place(&folder).join("mcpd.toml"));
+        let begin = format!(
+            "mcpd: mcpd is not running here: nothing answers on {} (admin.socket, by {});",
+            socket.display(),
+            file.display()
+        );
         for arguments in [&["usage"][..], &["audit", "verify"], &["alerts"], &["keys", "advice", "x"]] {
             let told = run(&folder, arguments).failed(1);
-            assert!(told.starts_with("mcpd: mcpd is not running here: nothing answers on ./data/admin.sock"));
+            assert!(told.starts_with(&begin), "{told}");
             assert!(told.contains("`mcpd serve`") && told.lines().count() == 1, "{told}");
         }
         folder = Binary::start_in(folder).end("KILL");
         assert!(folder.path().join("data/admin.sock").exists());
     }
+    let mut elsewhere = command(&folder, &["usage"]);
+    elsewhere.env("MCPD__ADMIN__SOCKET", "/nowhere/admin.sock");
+    let told = run_with(elsewhere, "").failed(1);
+    assert!(told.contains("/nowhere/admin.sock (admin.socket, from MCPD__ADMIN__SOCKET)"), "{told}");
     let told = run(&folder, &["usage", "--config", "none.toml"]).failed(1);
     assert!(told.contains("none.toml"), "{told}");
 }
@@ -173,6 +193,7 @@ fn wrong_usage_ends_with_status_2_and_shows_no_secret() {
         &["keys"],
         &["keys", "migration"],
         &["explain"],
+        &["explain", "--path", "/v1/files"],
         &["explain", "some-request", "--key-stdin"],
         &["explain", "--key-id", "x", "--key-stdin"],
         &["explain", secret],
@@ -183,6 +204,16 @@ fn wrong_usage_ends_with_status_2_and_shows_no_secret() {
     for arguments in cases {
         let told = run(&folder, arguments).failed(2);
         assert!(!told.contains("ABCDEFGHIJ"), "{arguments:?}: {told}");
+    }
+}
+
+#[test]
+fn too_little_to_explain_is_answered_with_what_to_say() {
+    let folder = Folder::new();
+    for arguments in [&["explain"][..], &["explain", "--ip", "::1"], &["explain", "--json"]] {
+        let told = run(&folder, arguments).failed(2);
+        let examples = ["`mcpd explain req_", "`mcpd explain --key-id laptop --method GET --path /v1/files`"];
+        assert!(examples.iter().all(|example| told.contains(example)) && told.lines().count() == 1, "{told}");
     }
 }
 
