@@ -22,20 +22,27 @@ pub(super) struct Sockets {
     pub(super) public: Vec<TcpListener>,
     pub(super) admin: TcpListener,
     pub(super) socket: UnixListener,
+    /// Whether somebody else holds the public listener, and clients may wait there for the next process.
+    pub(super) is_public_passed: bool,
     /// Whether the Unix socket's file is mcpd's own, to be removed at the end.
     pub(super) is_own_socket: bool,
     pub(super) certificate: Option<Arc<Certificate>>,
 }
 
+/// The TCP listeners.
+pub(super) struct Tcp {
+    public: Vec<TcpListener>,
+    is_public_passed: bool,
+    admin: TcpListener,
+}
+
 /// Binds the TCP listeners that were not handed over; nothing is answered yet.
-pub(super) fn tcp(
-    config: &Config,
-    passed: &mut Passed,
-) -> Result<(Vec<TcpListener>, TcpListener), StartError> {
+pub(super) fn tcp(config: &Config, passed: &mut Passed) -> Result<Tcp, StartError> {
     let bind = |setting, address: SocketAddr| {
         bind_tcp(address).map_err(|cause| StartError::Bind { setting, address: address.to_string(), cause })
     };
     let mut public = std::mem::take(&mut passed.public);
+    let is_public_passed = !public.is_empty();
     if public.is_empty() {
         let bound = config.server.listen.iter().map(|address| bind("server.listen", *address));
         public = bound.collect::<Result<_, _>>()?;
@@ -49,7 +56,7 @@ pub(super) fn tcp(
         }
         None => bind("admin.listen", config.admin.listen)?,
     };
-    Ok((public, admin))
+    Ok(Tcp { public, is_public_passed, admin })
 }
 
 /// Warns if the service manager listens elsewhere than the configuration says.
@@ -99,7 +106,7 @@ pub(super) fn check_socket(config: &Config, passed: &Passed) -> Result<(), Start
 pub(super) fn socket(
     config: &Config,
     passed: Option<UnixListener>,
-    (public, admin): (Vec<TcpListener>, TcpListener),
+    Tcp { public, is_public_passed, admin }: Tcp,
     certificate: Option<Arc<Certificate>>,
 ) -> Result<Sockets, StartError> {
     let path = &config.admin.socket;
@@ -115,7 +122,7 @@ pub(super) fn socket(
             path.display()
         );
     }
-    Ok(Sockets { public, admin, socket, is_own_socket, certificate })
+    Ok(Sockets { public, admin, socket, is_public_passed, is_own_socket, certificate })
 }
 
 impl Sockets {

@@ -4,6 +4,8 @@ use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_http::error::DispatchError;
@@ -41,11 +43,13 @@ pub(super) enum Listener {
     Unix(UnixListener),
 }
 
-/// Adds a listener to a server. `make` makes what answers requests, in each worker.
+/// Adds a listener to a server. `make` makes what answers requests, in each worker. Once the server is `stopping`, each
+/// connection is closed behind its next answer: a client that hears so sends nothing more that would be lost.
 pub(super) fn listen<M, H, F, B>(
     builder: ServerBuilder,
     listener: Listener,
     make: M,
+    stopping: &Arc<AtomicBool>,
 ) -> io::Result<ServerBuilder>
 where
     M: Fn() -> H + Clone + Send + 'static,
@@ -53,14 +57,14 @@ where
     F: Future<Output = HttpResponse<B>> + 'static,
     B: MessageBody + 'static,
 {
-    let signal = builder.graceful_shutdown_signal();
+    let (signal, stopping) = (builder.graceful_shutdown_signal(), Arc::clone(stopping));
     match listener {
         Listener::Tcp(listener) => builder.listen("tcp", listener, move || {
             fn_service(|socket: TcpStream| async move {
                 let peer = without_delay(&socket)?;
                 Ok((Connection::http1(socket), Protocol::Http1, peer))
             })
-            .and_then(http(make(), signal.clone()))
+            .and_then(http(make(), signal.clone(), Arc::clone(&stopping)))
         }),
         Listener::Tls(listener, mut config) => {
             config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -76,14 +80,14 @@ where
                             (Connection::http1(socket), Protocol::Http1, peer)
                         })
                     })
-                    .and_then(http(make(), signal.clone()).map_err(TlsError::Service))
+                    .and_then(http(make(), signal.clone(), Arc::clone(&stopping)).map_err(TlsError::Service))
             })
         }
         Listener::Unix(listener) => builder.listen_uds("unix", listener, move || {
             fn_service(
                 |socket: UnixStream| async move { Ok((Connection::http1(socket), Protocol::Http1, None)) },
             )
-            .and_then(http(make(), signal.clone()))
+            .and_then(http(make(), signal.clone(), Arc::clone(&stopping)))
         }),
     }
 }
@@ -91,6 +95,7 @@ where
 fn http<T, H, F, B>(
     handler: H,
     signal: GracefulShutdownSignal,
+    stopping: Arc<AtomicBool>,
 ) -> impl ServiceFactory<
     (Connection<T>, Protocol, Option<SocketAddr>),
     Config = (),
@@ -106,8 +111,8 @@ where
 {
     let answer = move |request: HttpRequest, payload: web::Payload| {
         let framing = Framing::of(&request);
-        let answered = handler(request, payload);
-        async move { framing.fit(answered.await) }
+        let (answered, stopping) = (handler(request, payload), Arc::clone(&stopping));
+        async move { framing.fit(answered.await, stopping.load(Ordering::Relaxed)) }
     };
     let app = App::new().default_service(web::to(answer));
     let app = app.into_factory().map_err(|error: actix_web::Error| error.error_response());
@@ -144,14 +149,14 @@ impl Framing {
     }
 
     /// Closes the connection where its end is the only end that the answer has, or the only plain answer that
-    /// can be given.
-    fn fit<B: MessageBody>(self, mut response: HttpResponse<B>) -> HttpResponse<B> {
+    /// can be given, or the last one.
+    fn fit<B: MessageBody>(self, mut response: HttpResponse<B>, is_last: bool) -> HttpResponse<B> {
         let ends_with_connection = self.is_http_1_0 && response.body().size() == BodySize::Stream;
         let head = response.head_mut();
         if ends_with_connection {
             head.no_chunking(true);
         }
-        if ends_with_connection || self.offers_upgrade {
+        if ends_with_connection || self.offers_upgrade || is_last {
             head.set_connection_type(ConnectionType::Close);
         }
         response

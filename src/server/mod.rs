@@ -62,6 +62,11 @@ use watchdog::Watchdog;
 
 /// How often upstreams that tell their models themselves are asked again.
 const REFRESH: Duration = Duration::from_secs(30);
+/// How long connections that were taken may take to send a request before the server stops: where the next process takes
+/// those that come meanwhile, time enough for a slow handshake, or for an idle client to hear that it is the last one;
+const LAST_CALL: Duration = Duration::from_millis(500);
+/// where they are refused once this is over, the sooner the better.
+const HARDLY: Duration = Duration::from_millis(20);
 /// How long requests that were cut off may take to be counted.
 const LAST_COUNT: Duration = Duration::from_millis(500);
 
@@ -232,6 +237,7 @@ impl Server {
             config, rooms, sockets, keeper_thread, routes, supervisor, set_level, keeper_pulse, ..
         } = self;
         let certificate = sockets.certificate.clone();
+        let last_call = if sockets.is_public_passed { LAST_CALL } else { HARDLY };
         let own_socket = sockets.is_own_socket.then(|| config.admin.socket.clone());
         let watchdog = Arc::new(Watchdog::new(supervisor.watchdog, keeper_pulse));
         let (public, admin) = sockets.serve(&config, &rooms, routes, &watchdog).map_err(StartError::Serve)?;
@@ -253,7 +259,7 @@ impl Server {
         supervisor.stopping(&format!("Stopping: requests in flight have {grace:?} to end"));
         rooms.stopping.store(true, Ordering::Relaxed);
         refreshing.abort();
-        stop_servers(&handles, servers, stop(&mut next)).await;
+        stop_servers(&handles, servers, last_call, stop(&mut next)).await;
         if let Some(delivering) = delivering {
             // What is not delivered by now is at the next start.
             delivering.abort();
@@ -360,7 +366,7 @@ impl Sockets {
                 Some(tls) => Listener::Tls(socket, Box::new(tls.clone())),
                 None => Listener::Tcp(socket),
             };
-            builder = listen(builder, listener, make.clone())?;
+            builder = listen(builder, listener, make.clone(), &rooms.stopping)?;
         }
         let (shared, watched) = (Arc::clone(rooms), Arc::clone(watchdog));
         let make = move || {
@@ -373,8 +379,8 @@ impl Sockets {
             }
         };
         let admin_builder = ActixServer::build().disable_signals().shutdown_timeout(grace.min(5)).workers(1);
-        let admin_builder = listen(admin_builder, Listener::Tcp(admin), make.clone())?;
-        let admin_builder = listen(admin_builder, Listener::Unix(socket), make)?;
+        let admin_builder = listen(admin_builder, Listener::Tcp(admin), make.clone(), &rooms.stopping)?;
+        let admin_builder = listen(admin_builder, Listener::Unix(socket), make, &rooms.stopping)?;
         Ok((builder.run(), admin_builder.run()))
     }
 }
@@ -414,6 +420,7 @@ impl Shared {
 async fn stop_servers(
     handles: &[ServerHandle; 2],
     servers: [JoinHandle<std::io::Result<()>>; 2],
+    last_call: Duration,
     again: impl Future<Output = ()>,
 ) {
     let [public, admin] = handles;
@@ -421,9 +428,9 @@ async fn stop_servers(
     let graceful = async {
         // The admin API goes on until the last stream has ended: it tells what is still running. A worker
         // that panicked has logged so; the others were stopped all the same.
-        public.stop(true).await;
+        stop_server(public, last_call).await;
         let _ = public_server.await;
-        admin.stop(true).await;
+        stop_server(admin, last_call).await;
         let _ = admin_server.await;
     };
     tokio::select! {
@@ -431,6 +438,14 @@ async fn stop_servers(
         // A server that is stopping hears of nothing else: it ends with the process.
         () = again => tracing::warn!("stopping at once"),
     }
+}
+
+/// Takes no more connections, lets those that were just taken say what they want, and ends once all are answered.
+async fn stop_server(server: &ServerHandle, last_call: Duration) {
+    server.pause().await;
+    // The server would drop what it has taken and not looked at yet.
+    tokio::time::sleep(last_call).await;
+    server.stop(true).await;
 }
 
 /// Waits until what the end of the grace period cut off is counted: each worker drops it when it gets to it.

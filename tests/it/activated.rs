@@ -5,11 +5,13 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixListener;
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rustix::io::{FdFlags, fcntl_setfd};
 
 use crate::harness::binary::{CONFIG, command};
-use crate::harness::{Binary, Folder, Request};
+use crate::harness::{Binary, Folder, Request, Stop, eventually};
+use crate::reload::load::ask_on_and_on;
 
 /// What holds the sockets while mcpd comes and goes.
 struct Sockets {
@@ -139,4 +141,47 @@ fn what_is_not_handed_over_is_bound_and_the_admin_api_stays_on_loopback() {
     everywhere.hand_over(&mut command, "public:admin");
     let error = String::from_utf8(command.stdin(Stdio::null()).output().unwrap().stderr).unwrap();
     assert!(error.contains("`admin`: it must be on a loopback address, not on 0.0.0.0:"), "{error}");
+}
+
+#[test]
+fn restarts_under_load_fail_no_request() {
+    let folder = folder();
+    fs::write(
+        folder.path().join("mcpd.toml"),
+        format!("{CONFIG}server.workers = 2\nplans.standard.requests_per_minute = 1000000\n"),
+    )
+    .unwrap();
+    let sockets = Sockets::listen(&folder);
+    let start = |folder| {
+        Binary::start_with(folder, |command| sockets.hand_over(command, "public:admin:admin-socket"))
+    };
+    let mut binary = start(folder);
+    let (key, address) = (binary.default_key(), sockets.public.local_addr().unwrap());
+    let (go_on, answered) = (AtomicBool::new(true), AtomicUsize::new(0));
+    // Whoever still waits when all is done is to be answered.
+    let _last = std::thread::scope(|scope| {
+        let _stop = Stop(&go_on);
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while go_on.load(Ordering::Relaxed) {
+                    Request::chat("Hello").bearer(&key).send(address).expect(200);
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+            scope.spawn(|| {
+                while go_on.load(Ordering::Relaxed) {
+                    answered.fetch_add(ask_on_and_on(address, &key, &go_on), Ordering::Relaxed);
+                }
+            });
+        }
+        for _ in 0..10 {
+            let before = answered.load(Ordering::Relaxed);
+            eventually("it answers", || answered.load(Ordering::Relaxed) > before + 20);
+            binary.signal("TERM");
+            let (status, folder) = binary.wait();
+            assert_eq!(status, Some(0));
+            binary = start(folder);
+        }
+        binary
+    });
 }

@@ -1,6 +1,6 @@
 //! The configuration read again with SIGHUP: all of it or nothing, with every request going on.
 
-mod load;
+pub mod load;
 mod refused;
 mod settings;
 mod signals;

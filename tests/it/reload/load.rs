@@ -40,8 +40,9 @@ fn fake() -> FakeUpstream {
     })
 }
 
-/// Sends chats one after the other over one connection for as long as it may; returns how many were answered.
-fn ask_on_and_on(address: SocketAddr, key: &str, go_on: &AtomicBool) -> usize {
+/// Sends chats one after the other over one connection for as long as it may, or until it is told that an answer was the
+/// last one; returns how many were answered.
+pub fn ask_on_and_on(address: SocketAddr, key: &str, go_on: &AtomicBool) -> usize {
     let mut connection = TcpStream::connect(address).unwrap();
     connection.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     let mut reader = BufReader::new(connection.try_clone().unwrap());
@@ -59,6 +60,9 @@ fn ask_on_and_on(address: SocketAddr, key: &str, go_on: &AtomicBool) -> usize {
         let mut body = vec![0; length.parse().unwrap()];
         reader.read_exact(&mut body).unwrap();
         answered += 1;
+        if head.to_lowercase().contains("\r\nconnection: close\r\n") {
+            break;
+        }
     }
     answered
 }
@@ -100,7 +104,10 @@ fn two_hundred_reloads_under_load_fail_no_request_and_break_no_stream() {
     std::thread::scope(|scope| {
         let _stop = Stop(&go_on);
         for _ in 0..3 {
-            scope.spawn(|| answered.fetch_add(ask_on_and_on(binary.public, &key, &go_on), Ordering::Relaxed));
+            scope.spawn(|| {
+                answered.fetch_add(ask_on_and_on(binary.public, &key, &go_on), Ordering::Relaxed);
+                assert!(!go_on.load(Ordering::Relaxed), "the connection was closed");
+            });
             scope.spawn(|| ended.fetch_add(stream_on_and_on(binary.public, &key, &go_on), Ordering::Relaxed));
         }
         for number in 1..=RELOADS {
