@@ -64,7 +64,7 @@ use watchdog::Watchdog;
 const REFRESH: Duration = Duration::from_secs(30);
 /// How long connections that were taken may take to send a request before the server stops: where the next process takes
 /// those that come meanwhile, time enough for a slow handshake, or for an idle client to hear that it is the last one;
-const LAST_CALL: Duration = Duration::from_millis(500);
+const LAST_CALL: Duration = Duration::from_millis(100);
 /// where they are refused once this is over, the sooner the better.
 const HARDLY: Duration = Duration::from_millis(20);
 /// How long requests that were cut off may take to be counted.
