@@ -47,7 +47,7 @@ fn render(server: &Value, screen: Screen) -> String {
     sheet.add_all("for clients", public.map(|address| format!("{scheme}://{address}/v1")));
     sheet.add_all("for you", ["admin", "socket"].map(|name| text(listeners, name)));
     sheet.add("keys", counts(&server["keys"]));
-    sheet.add("plans", plans(server));
+    sheet.add_all("plans", plans(server));
     sheet.add(
         "database",
         format!("{}, {}", text(&server["database"], "path"), bytes(&server["database"], "bytes")),
@@ -60,7 +60,7 @@ fn counts(keys: &Value) -> String {
     counts.map(|(status, count)| format!("{count} {status}")).collect::<Vec<_>>().join(", ")
 }
 
-fn plans(server: &Value) -> String {
+fn plans(server: &Value) -> Vec<String> {
     let default = text(server, "default_plan");
     let plans = server["plans"].as_object().into_iter().flatten();
     let told = plans.map(|(name, limit)| {
@@ -70,7 +70,7 @@ fn plans(server: &Value) -> String {
             None => format!("{name} as each key says{mark}"),
         }
     });
-    told.collect::<Vec<_>>().join(", ")
+    told.collect()
 }
 
 fn upstreams(server: &Value) -> Table {
@@ -142,7 +142,9 @@ for clients  https://127.0.0.1:8080/v1
 for you      127.0.0.1:8081
              ./data/admin.sock
 keys         2 active, 0 disabled
-plans        enterprise as each key says, free 10/min, standard 60/min (default)
+plans        enterprise as each key says
+             free 10/min
+             standard 60/min (default)
 database     ./data/mcpd.db, 104.3 KiB
 
 UPSTREAM  KIND    HEALTH   WEIGHT  ANSWERED  FAILED  MODELS

@@ -35,12 +35,16 @@ fn render(advice: &Value, screen: Screen) -> String {
         return shown.concat();
     }
     shown.push(format!("\n{}", suggested(suggestions).render(screen)));
-    shown.push(format!(
-        "\nTo apply all of it, PATCH /admin/v1/keys/{}:\n{}\n",
-        text(advice, "key"),
-        clean(&advice["patch"].to_string())
-    ));
+    shown.push(apply(advice));
     shown.concat()
+}
+
+/// How all of it is applied.
+fn apply(advice: &Value) -> String {
+    let (key, patch) = (text(advice, "key"), &advice["patch"]);
+    let command = patch.as_object().and_then(|patch| super::apply::command(&key, patch));
+    let command = command.unwrap_or_else(|| clean(&format!("PATCH /admin/v1/keys/{key}: {patch}")));
+    format!("\nTo apply all of it:\n\n    {command}\n")
 }
 
 /// What was given beside what was used.
@@ -120,8 +124,9 @@ mod tests {
     }
 
     #[test]
-    fn advice_is_told_with_the_patch_that_applies_it() {
-        let expected = r#"key_1: 1204 requests let through from 2026-10-24T00:00:00Z to 2026-11-23T20:00:00Z.
+    fn advice_is_told_with_the_command_that_applies_it() {
+        let expected = "\
+key_1: 1204 requests let through from 2026-10-24T00:00:00Z to 2026-11-23T20:00:00Z.
 
 SETTING              GIVEN  USED
 scopes               *      chats:create, models:read
@@ -138,9 +143,10 @@ allowed_ips  198.51.100.7         3  2026-11-20T00:00:00Z
 SUGGESTED  FROM  TO                         WHY
 scopes     *     chats:create, models:read  nothing else was called for
 
-To apply all of it, PATCH /admin/v1/keys/key_1:
-{"scopes":["chats:create","models:read"]}
-"#;
+To apply all of it:
+
+    mcpd keys update key_1 --scope=chats:create --scope=models:read
+";
         assert_eq!(render(&advice(), Screen::PLAIN), expected);
     }
 
@@ -151,6 +157,6 @@ To apply all of it, PATCH /admin/v1/keys/key_1:
         none["notes"] = json!(["Nothing was let through."]);
         let shown = render(&none, Screen::PLAIN);
         assert!(shown.ends_with("\nNothing was let through.\n\nNothing to suggest.\n"), "{shown}");
-        assert!(!shown.contains("PATCH") && !shown.contains("tried out"), "{shown}");
+        assert!(!shown.contains("apply") && !shown.contains("tried out"), "{shown}");
     }
 }

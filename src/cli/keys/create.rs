@@ -1,13 +1,15 @@
 //! `mcpd keys create`
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::settings::{Settings, scopes};
 use super::{interview, issued};
+use crate::cli::Misuse;
 use crate::cli::client::Client;
 use crate::cli::output::show;
+use crate::domain::scope::Scope;
 
 /// A key to be made.
 #[derive(Debug, Args)]
@@ -16,10 +18,10 @@ pub(super) struct Create {
     #[arg(short, long)]
     pub(super) interactive: bool,
     /// What the key is for
-    #[arg(long, value_name = "N", required_unless_present = "interactive")]
+    #[arg(long, value_name = "N")]
     pub(super) name: Option<String>,
     /// What it may do: one or more of these
-    #[arg(long, value_name = "S", required_unless_present = "interactive", num_args = 1.., value_delimiter = ',',
+    #[arg(long, value_name = "S", num_args = 1.., value_delimiter = ',',
         value_parser = scopes())]
     pub(super) scope: Vec<String>,
     #[command(flatten)]
@@ -45,6 +47,20 @@ pub(super) async fn run(client: &Client, arguments: &mut Create) -> Result<()> {
 }
 
 impl Create {
+    /// Fails if something is missing that nobody will be asked for.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.interactive {
+            return Ok(());
+        }
+        let scopes = Scope::ALL.map(Scope::name).join(", ");
+        let missing = match (&self.name, self.scope.as_slice()) {
+            (None, _) => "say what the key is for, with --name".to_owned(),
+            (_, []) => format!("say what the key may do, with --scope: some of {scopes}, or `all`"),
+            _ => return Ok(()),
+        };
+        bail!(Misuse(format!("{missing}; or `mcpd keys create -i` to be asked for each thing")))
+    }
+
     fn body(&self) -> Value {
         let mut body = Map::new();
         body.insert("name".to_owned(), json!(self.name));

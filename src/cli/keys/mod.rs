@@ -1,6 +1,7 @@
 //! `mcpd keys`
 
 mod advice;
+mod apply;
 mod create;
 mod describe;
 mod end;
@@ -54,11 +55,14 @@ Examples:
     )]
     Create(Box<create::Create>),
     /// List the keys
-    #[command(after_help = "\
+    #[command(
+        alias = "ls",
+        after_help = "\
 Examples:
   mcpd keys list
   mcpd keys list --status active --search ann
-  mcpd keys list --json | jq -r '.data[].id'")]
+  mcpd keys list --json | jq -r '.data[].id'"
+    )]
     List(list::List),
     /// Tell all about a key
     #[command(after_help = "\
@@ -92,12 +96,15 @@ Examples:
   mcpd keys revoke key_vLNR8k4M9K7HGTapx8IlzNws --yes")]
     Revoke(end::End),
     /// Revoke a key and remove its record; its usage stays
-    #[command(after_help = "\
+    #[command(
+        alias = "rm",
+        after_help = "\
 It asks first, on a terminal.
 
 Examples:
   mcpd keys delete laptop
-  mcpd keys delete key_vLNR8k4M9K7HGTapx8IlzNws --yes")]
+  mcpd keys delete key_vLNR8k4M9K7HGTapx8IlzNws --yes"
+    )]
     Delete(end::End),
     /// Tell who still uses a key that was rotated, and whether it is safe to revoke
     #[command(after_help = "\
@@ -125,6 +132,9 @@ struct Key {
 
 /// Does what is asked about a key.
 pub(super) fn run(mut arguments: Arguments, config: Option<&Path>) -> Result<()> {
+    if let Action::Create(key) = &arguments.action {
+        key.check()?;
+    }
     client::ask(config, async |client| match &mut arguments.action {
         Action::Create(key) => create::run(client, key).await,
         Action::List(keys) => list::run(client, keys).await,

@@ -31,7 +31,7 @@ pub(super) struct Settings {
     #[arg(long = "allow-ip", value_name = "CIDR", value_parser = network, value_delimiter = ',')]
     pub(super) allow_ip: Vec<String>,
     /// Only this model, * standing for any characters; give it again for more
-    #[arg(long = "allow-model", value_name = "M", value_parser = model, value_delimiter = ',')]
+    #[arg(long = "allow-model", value_name = "M", value_parser = model)]
     pub(super) allow_model: Vec<String>,
     /// A note of yours, kept with it; give it again for more
     #[arg(long, value_name = "K=V", value_parser = note)]

@@ -161,7 +161,8 @@ fn what_cannot_be_made_is_wrong_usage_and_what_is_refused_is_not() {
     let binary = Binary::start("");
     let (_, id) = key(&binary, "laptop");
     let cases: Vec<(Vec<&str>, &str)> = vec![
-        (vec!["keys", "create"], "--name <N>"),
+        (vec!["keys", "create"], "with --name"),
+        (vec!["keys", "create", "--name", "x"], "some of chats:create, "),
         (vec!["keys", "create", "--name", "x", "--scope", "chat"], "chats:create"),
         (made(&["--plan", "gold"]), "there is no plan `gold`"),
         (made(&["--plan", "enterprise"]), "enterprise"),
@@ -254,6 +255,8 @@ fn a_key_ends_at_once_with_yes() {
         json!({"id": next, "object": "key", "deleted": true})
     );
     assert_eq!(ids(&binary).len(), 1);
+    run(&binary.folder, &["keys", "rm", "default", "--yes"]).done();
+    assert!(run(&binary.folder, &["keys", "ls"]).done().contains("mcpd keys create -i"));
 }
 
 #[test]
