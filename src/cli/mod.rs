@@ -167,8 +167,8 @@ mod tests {
     fn every_command_that_answers_does_so_as_json_too() {
         let mut without = Vec::new();
         look(&super::Arguments::command(), &mut without);
-        // Those that only have others below them, and the daemon itself.
-        assert_eq!(without, ["mcpd", "serve", "keys"]);
+        // Those that only have others below them, the daemon itself, and what is in a format of its own.
+        assert_eq!(without, ["mcpd", "serve", "keys", "metrics", "completions", "man"]);
     }
 
     fn look(command: &clap::Command, without: &mut Vec<String>) {

@@ -80,6 +80,12 @@ impl Table {
         rows.map(|row| self.lines(row, &widths, screen)).collect()
     }
 
+    /// Tells whether nothing that must stay whole is cut off at this width.
+    pub(super) fn fits(&self, width: Option<usize>) -> bool {
+        let gaps = GAP.len() * self.columns.len().saturating_sub(1);
+        width.is_none_or(|width| self.widths(Some(width)).iter().sum::<usize>() + gaps <= width)
+    }
+
     /// How wide each column is, so that all of them fit if they can.
     fn widths(&self, available: Option<usize>) -> Vec<usize> {
         let longest = |at: usize, column: &Column| {
