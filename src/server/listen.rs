@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -109,9 +110,11 @@ where
     F: Future<Output = HttpResponse<B>> + 'static,
     B: MessageBody + 'static,
 {
+    // Counted by this worker alone: all of them would meet at the one count.
+    let stopping = Rc::new(stopping);
     let answer = move |request: HttpRequest, payload: web::Payload| {
         let framing = Framing::of(&request);
-        let (answered, stopping) = (handler(request, payload), Arc::clone(&stopping));
+        let (answered, stopping) = (handler(request, payload), Rc::clone(&stopping));
         async move { framing.fit(answered.await, stopping.load(Ordering::Relaxed)) }
     };
     let app = App::new().default_service(web::to(answer));

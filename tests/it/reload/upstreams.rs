@@ -70,6 +70,11 @@ fn an_upstream_that_stays_keeps_its_connections_its_models_and_its_counts() {
         let count = metrics.lines().find_map(|known| known.strip_prefix(&line).map(ToOwned::to_owned));
         count.map(|count| count.parse::<u64>().unwrap())
     };
+    let messages = json!([{"role": "user", "content": "Hello"}]);
+    for _ in 0..10 {
+        let chat = Request::post("/v1/chat/completions", &json!({"model": "stays", "messages": messages}));
+        binary.call(&binary.default_key(), chat).expect(200);
+    }
     let counted = count("stays").unwrap();
     reload(&binary, &format!("server.workers = 1\n{staying}{}", upstream("comes", comes.address, "")));
     // Without anybody who asks for a model of it.
