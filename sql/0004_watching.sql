@@ -38,14 +38,22 @@ CREATE TABLE profiles (
     key_id          TEXT NOT NULL,
     day             INTEGER NOT NULL,           -- days since the epoch
     requests        INTEGER NOT NULL,
-    hours           INTEGER NOT NULL,           -- bit 0 is the first hour (UTC) with a request in it, bit 23 the last
-    busiest_quarter INTEGER NOT NULL,           -- most requests in a quarter of an hour
+    hours           INTEGER NOT NULL,           -- bit 0 is the first hour (UTC) with one let through, bit 23 the last
+    busiest_quarter INTEGER NOT NULL,           -- most requests let through in a quarter of an hour
     peak_rate       INTEGER NOT NULL,           -- most requests let through in 60 seconds
     peak_concurrent INTEGER NOT NULL,           -- most requests in flight
     PRIMARY KEY (key_id, day)
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX profiles_by_day ON profiles (day);
+
+-- How often each key was let through in the last quarters of an hour.
+CREATE TABLE quarters (
+    quarter  INTEGER NOT NULL,                  -- since the epoch
+    key_id   TEXT NOT NULL,
+    admitted INTEGER NOT NULL,
+    PRIMARY KEY (quarter, key_id)
+) STRICT, WITHOUT ROWID;
 
 -- Where each key was used from: an IPv4 address, or an IPv6 network of 64 bits.
 CREATE TABLE networks (

@@ -17,6 +17,7 @@ pub mod http;
 pub mod keeper;
 pub mod keys;
 pub mod meter;
+pub mod roots;
 pub mod server;
 pub mod store;
 pub mod upstream;

@@ -69,9 +69,9 @@ struct UsedView {
     more_addresses: usize,
     /// The busiest first.
     models: Vec<ModelView>,
-    /// The most in any 60 seconds.
+    /// The most in any 60 seconds, of all keys of its line together.
     peak_requests_per_minute: u32,
-    /// The most in flight.
+    /// The most in flight, of all keys of its line together.
     peak_concurrent: u32,
 }
 

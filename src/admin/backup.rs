@@ -1,6 +1,9 @@
 //! A copy of the database, handed out while the server goes on.
 
+mod handout;
+
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::body::SizedStream;
@@ -11,8 +14,10 @@ use futures_util::stream::try_unfold;
 use ring::rand::SystemRandom;
 use serde_json::json;
 
+use self::handout::{Handout, MOST_IDLE};
 use super::keys::Nothing;
 use super::{Call, Rooms};
+use crate::clock::Clock;
 use crate::domain::audit::{Actor, Change, row_id};
 use crate::domain::time::Timestamp;
 use crate::http::ApiError;
@@ -22,6 +27,9 @@ use crate::store::{self, StoreError};
 
 /// As much of the copy is in memory at a time, in bytes.
 const PIECE: usize = 64 * 1024;
+
+/// How often it is looked whether a reader still reads.
+const LOOK: Duration = Duration::from_millis(400);
 
 /// Closes the connection, so that nobody takes what came until then for the whole.
 #[derive(Debug, thiserror::Error)]
@@ -33,22 +41,21 @@ pub(super) async fn create(call: Call) -> Result<HttpResponse, ApiError> {
     call.json::<Nothing>()?;
     // So that the copy has what was counted up to now.
     call.flush().await;
-    let (rooms, actor) = (Arc::clone(&call.rooms), call.actor);
-    let copy = gently(move || make(&rooms, actor)).await?;
-    let bytes = copy.bytes();
+    let rooms = Arc::clone(&call.rooms);
+    let copy = gently(move || rooms.store.copy()).await?;
+    let (bytes, actor) = (copy.bytes(), call.actor);
+    // Not gently: whoever writes holds the one writer, and gives way to nobody while others wait for it.
+    call.block(move |rooms| note(rooms, actor, bytes)).await?;
     let name = file_name(call.rooms.clock.now().wall);
     tracing::info!("handing out a backup of {bytes} bytes");
+    let clock = call.rooms.clock.clone();
+    let handout = Arc::new(Handout::new(copy, clock.steady()));
+    end_once_idle(&handout, clock.clone());
     Ok(HttpResponse::Ok()
         .content_type("application/vnd.sqlite3")
         .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")))
         .insert_header((CACHE_CONTROL, "no-store"))
-        .body(SizedStream::new(bytes, pieces(Arc::new(copy)))))
-}
-
-fn make(rooms: &Rooms, actor: Actor) -> Result<Copy, ApiError> {
-    let copy = rooms.store.copy()?;
-    note(rooms, actor, copy.bytes())?;
-    Ok(copy)
+        .body(SizedStream::new(bytes, pieces(handout, clock))))
 }
 
 /// Writes down who took a copy: whoever has it has all that is stored.
@@ -66,25 +73,40 @@ fn note(rooms: &Rooms, actor: Actor, bytes: u64) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn pieces(copy: Arc<Copy>) -> impl Stream<Item = Result<Bytes, EndedEarly>> {
-    try_unfold((copy, 0), |(copy, at)| async move {
+fn pieces(handout: Arc<Handout<Copy>>, clock: Clock) -> impl Stream<Item = Result<Bytes, EndedEarly>> {
+    try_unfold((handout, clock, 0), |(handout, clock, at)| async move {
+        let copy = handout.take_up(clock.steady()).ok_or(EndedEarly)?;
         if at >= copy.bytes() {
             return Ok(None);
         }
-        let reader = Arc::clone(&copy);
-        let read = block(move || reader.read(at, PIECE).map_err(store::backup::CopyError::from)).await;
+        let read = block(move || copy.read(at, PIECE).map_err(store::backup::CopyError::from)).await;
         // What went wrong is in the log.
         let piece = Bytes::from(read.map_err(|_| EndedEarly)?);
         let next = at + piece.len() as u64;
-        Ok(Some((piece, (copy, next))))
+        Ok(Some((piece, (handout, clock, next))))
     })
+}
+
+/// Ends a hand-out whose reader has stopped reading, so that its space and its turn are free again.
+fn end_once_idle(handout: &Arc<Handout<Copy>>, clock: Clock) {
+    let handout = Arc::downgrade(handout);
+    actix_web::rt::spawn(async move {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let Some(handout) = handout.upgrade() else { return };
+            if handout.end_if_idle(clock.steady()) {
+                return tracing::warn!(
+                    "ended a backup: its reader took nothing for {} seconds",
+                    MOST_IDLE.as_secs()
+                );
+            }
+        }
+    });
 }
 
 /// Such as `mcpd-2026-11-24-180616.db`.
 fn file_name(now: Timestamp) -> String {
-    let seconds = Timestamp::from_seconds(now.as_seconds()).to_string();
-    let digits = seconds.trim_end_matches('Z').replace(':', "").replace('T', "-");
-    format!("mcpd-{digits}.db")
+    format!("mcpd-{}.db", now.in_file_name())
 }
 
 #[cfg(test)]

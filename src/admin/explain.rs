@@ -15,7 +15,7 @@ use crate::gate::explain::{Asked, Explanation, Holder, Model, Target, Told};
 use crate::gate::trail::Remembered;
 use crate::gate::{Demand, Refused, Step};
 use crate::http::error::{ErrorObject, nothing_at};
-use crate::http::public::{Access, KEY_IN_QUERY, is_api};
+use crate::http::public::{Access, is_api};
 use crate::http::routes::{Found, find};
 use crate::http::{ApiError, path};
 use crate::keys::KeysError;
@@ -103,9 +103,9 @@ pub(super) async fn show(call: Call) -> Result<HttpResponse, ApiError> {
 struct Place {
     /// What is asked of a key; none where no route is found.
     access: Option<Access>,
-    /// What is answered by what is not the gate: there is no route, or the query string carries a key.
+    /// What is answered where there is no route.
     error: Option<ApiError>,
-    /// Whether that is so before a key is looked at.
+    /// Whether the query string carries a key, so that no other is looked at.
     has_key_in_query: bool,
     /// The model, where the path names one.
     model: Option<String>,
@@ -174,7 +174,6 @@ impl Call {
             Found::Nothing => (None, Some(nothing_at(method, path.path())), None),
         };
         let has_key_in_query = path.query().is_some_and(path::carries_key);
-        let error = if has_key_in_query { Some(ApiError::bad_request(KEY_IN_QUERY)) } else { error };
         Place { access, error, has_key_in_query, model }
     }
 }
@@ -182,7 +181,7 @@ impl Call {
 impl Place {
     fn target<'a>(&self, path: &PathAndQuery, why: &'a str) -> Target<'a> {
         match self.access {
-            _ if self.has_key_in_query => Target::KeyInQuery(why),
+            _ if self.has_key_in_query => Target::KeyInQuery,
             Some(Access::Open) => Target::Open,
             Some(Access::Key(demand)) => Target::Route(demand),
             None if is_api(path.path()) => Target::Hidden(why),

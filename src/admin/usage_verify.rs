@@ -49,6 +49,8 @@ struct DifferenceView {
 
 /// Tells whether usage adds up. It looks at every row, and holds nobody up meanwhile.
 pub(super) async fn show(call: Call) -> Result<HttpResponse, ApiError> {
+    // What was counted until now is looked at too.
+    call.flush().await;
     let rooms = Arc::clone(&call.rooms);
     let verification = gently(move || rooms.store.read_apart(verify)).await?;
     Ok(HttpResponse::Ok().json(VerificationView::new(verification)))

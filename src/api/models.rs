@@ -49,6 +49,7 @@ pub(super) async fn show(call: Call) -> Result<HttpResponse, ApiError> {
     if catalog.owner(&call.parameter).is_none() {
         return Err(UpstreamError::UnknownModel.into());
     }
+    call.exchange.set_model(call.parameter.as_str().into());
     Ok(super::json(&describe(&catalog, &call.parameter)))
 }
 

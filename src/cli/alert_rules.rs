@@ -150,7 +150,7 @@ async fn add(client: &Client, arguments: &Add) -> Result<()> {
     if let Some(key) = &arguments.key {
         body.insert("key".to_owned(), json!(named::key_id(client, key).await?));
     }
-    arguments.settings.write(&mut body)?;
+    arguments.settings.write(&mut body).await?;
     tell(&client.post_once(RULES, &body.into()).await?, arguments.settings.json)
 }
 
@@ -159,7 +159,7 @@ async fn change(client: &Client, arguments: &Update) -> Result<()> {
     if arguments.enable || arguments.disable {
         body.insert("enabled".to_owned(), json!(arguments.enable));
     }
-    arguments.settings.write(&mut body)?;
+    arguments.settings.write(&mut body).await?;
     let cleared = [
         ("threshold", arguments.usual_threshold),
         ("window", arguments.usual_window),
@@ -198,7 +198,7 @@ fn tell(answer: &Answer, as_json: bool) -> Result<()> {
 }
 
 impl Settings {
-    fn write(&self, body: &mut Map<String, Value>) -> Result<()> {
+    async fn write(&self, body: &mut Map<String, Value>) -> Result<()> {
         if let Some(threshold) = self.threshold {
             body.insert("threshold".to_owned(), json!(threshold));
         }
@@ -206,25 +206,26 @@ impl Settings {
             body.insert("window".to_owned(), json!(window));
         }
         if let Some(url) = &self.webhook {
-            body.insert("webhook".to_owned(), self.webhook(url)?);
+            body.insert("webhook".to_owned(), self.webhook(url).await?);
         }
         Ok(())
     }
 
-    fn webhook(&self, url: &str) -> Result<Value> {
+    async fn webhook(&self, url: &str) -> Result<Value> {
         let mut webhook = Map::new();
         let is_read = url == "-";
         if is_read && self.webhook_secret_stdin {
             let remark = "standard input cannot be both the URL and the secret: give the URL as an argument";
             bail!(Misuse(remark.to_owned()));
         }
-        let url = if is_read { secret::read("URL: ").context("the webhook's URL")? } else { url.to_owned() };
+        let url =
+            if is_read { secret::read("URL: ").await.context("the webhook's URL")? } else { url.to_owned() };
         webhook.insert("url".to_owned(), json!(url));
         if let Some(format) = &self.webhook_format {
             webhook.insert("format".to_owned(), json!(format));
         }
         if self.webhook_secret_stdin {
-            let secret = secret::read("Secret: ").context("the webhook's secret")?;
+            let secret = secret::read("Secret: ").await.context("the webhook's secret")?;
             webhook.insert("secret".to_owned(), json!(secret));
         }
         Ok(webhook.into())

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::client::{self, Client};
 use super::fields::{count, of, rows, text, time};
-use super::output::{Screen, Style, clean, print, show};
+use super::output::{Screen, Style, clean, show};
 use super::table::{Cell, Column, Kind, Table};
 use super::{alert_rules, named};
 
@@ -37,6 +37,9 @@ enum Action {
     Acknowledge {
         /// The alert's id
         id: String,
+        /// Print the answer of the admin API as it is
+        #[arg(long)]
+        json: bool,
     },
     /// List the rules that raise alerts, and make, change or delete them
     Rules(Box<alert_rules::Arguments>),
@@ -45,6 +48,9 @@ enum Action {
     Test {
         /// The rule's id
         rule: String,
+        /// Print the answer of the admin API as it is
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -75,9 +81,9 @@ enum Status {
 pub(super) fn run(arguments: &Arguments, config: Option<&Path>) -> Result<()> {
     client::ask(config, async |client| match &arguments.action {
         None => list(client, &arguments.filter).await,
-        Some(Action::Acknowledge { id }) => acknowledge(client, id).await,
+        Some(Action::Acknowledge { id, json }) => acknowledge(client, id, *json).await,
         Some(Action::Rules(rules)) => alert_rules::run(client, rules).await,
-        Some(Action::Test { rule }) => test(client, rule).await,
+        Some(Action::Test { rule, json }) => test(client, rule, *json).await,
     })
 }
 
@@ -93,14 +99,20 @@ async fn list(client: &Client, filter: &Filter) -> Result<()> {
     show(&client.get("/admin/v1/alerts", &asked).await?, filter.json, render)
 }
 
-async fn acknowledge(client: &Client, id: &str) -> Result<()> {
+async fn acknowledge(client: &Client, id: &str, json: bool) -> Result<()> {
     let answer = client.post(&named::path("/admin/v1/alerts", id, "/acknowledge")?, &json!({})).await?;
-    let summary = clean(&text(&answer.value, "summary"));
-    print(&format!("{id} is {}: {summary}\n", clean(&text(&answer.value, "status"))))
+    show(&answer, json, |alert, _| {
+        format!("{id} is {}: {}\n", clean(&text(alert, "status")), clean(&text(alert, "summary")))
+    })
 }
 
-async fn test(client: &Client, rule: &str) -> Result<()> {
+async fn test(client: &Client, rule: &str, json: bool) -> Result<()> {
     let answer = client.post(&named::path("/admin/v1/alert-rules", rule, "/test")?, &json!({})).await?;
+    show(&answer, json, |told, _| match (told["delivered"] == true, told["status"].as_u64()) {
+        (true, Some(status)) => format!("delivered: the webhook answered with status {status}\n"),
+        (true, None) => "delivered: the rule has no webhook, so it stands in the log\n".to_owned(),
+        (false, _) => String::new(),
+    })?;
     let told = &answer.value;
     if told["delivered"] != true {
         let reason = told["error"].as_str().map(clean);
@@ -108,10 +120,7 @@ async fn test(client: &Client, rule: &str) -> Result<()> {
             reason.unwrap_or_else(|| format!("the webhook answered with status {}", text(told, "status")));
         bail!("the sample alert was not delivered: {reason}");
     }
-    print(&match told["status"].as_u64() {
-        Some(status) => format!("delivered: the webhook answered with status {status}\n"),
-        None => "delivered: the rule has no webhook, so it stands in the log\n".to_owned(),
-    })
+    Ok(())
 }
 
 fn render(alerts: &Value, screen: Screen) -> String {
@@ -119,11 +128,13 @@ fn render(alerts: &Value, screen: Screen) -> String {
     let mut table = Table::new(&[
         Column("ID", Kind::Word),
         Column("STATUS", Kind::Word),
-        Column("KIND", Kind::Word),
         Column("COUNT", Kind::Number),
-        Column("FIRST SEEN", Kind::Word),
-        Column("LAST SEEN", Kind::Word),
+        // On a narrow terminal the rest is cut off.
         Column("WHAT", Kind::Sentence),
+        Column("KIND", Kind::Word),
+        Column("LAST SEEN", Kind::Word),
+        Column("FIRST SEEN", Kind::Word),
+        Column("RULE", Kind::Word),
     ]);
     for alert in data {
         let status = text(alert, "status");
@@ -135,11 +146,12 @@ fn render(alerts: &Value, screen: Screen) -> String {
         table.row([
             text(alert, "id").into(),
             Cell::new(&status, style),
-            text(alert, "kind").into(),
             count(alert, "count").to_string().into(),
-            time(alert, "first_seen_at").into(),
-            time(alert, "last_seen_at").into(),
             text(alert, "summary").into(),
+            text(alert, "kind").into(),
+            time(alert, "last_seen_at").into(),
+            time(alert, "first_seen_at").into(),
+            text(alert, "rule").into(),
         ]);
     }
     if data.is_empty() {
@@ -208,8 +220,8 @@ mod tests {
                 "summary": "203.0.113.9 tries keys that are none: 10000 times", "details": {}},
         ]});
         let expected = "\
-ID       STATUS  KIND         COUNT  FIRST SEEN            LAST SEEN             WHAT
-alert_1  open    failed_auth  10000  2026-11-23T20:41:49Z  2026-11-23T20:44:00Z  203.0.113.9 tries keys that are none: 10000 times
+ID       STATUS  COUNT  WHAT                                               KIND         LAST SEEN             FIRST SEEN            RULE
+alert_1  open    10000  203.0.113.9 tries keys that are none: 10000 times  failed_auth  2026-11-23T20:44:00Z  2026-11-23T20:41:49Z  rule_1
 1 alert.
 There are older ones: see --limit.
 ";

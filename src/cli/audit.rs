@@ -1,17 +1,19 @@
 //! `mcpd audit`
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind, stdout};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio::signal::unix::SignalKind;
 
 use super::client::{self, Client};
-use super::fields::{count, of, rows, text, time};
+use super::fields::{count, of, plain, rows, text, time};
+use super::interrupt;
 use super::named;
-use super::output::{PrivateFile, Screen, clean, show};
+use super::output::{PrivateFile, Screen, clean, print, show};
 use super::table::{Column, Kind, Table};
 
 const EXPORT: &str = "/admin/v1/audit/export";
@@ -48,6 +50,9 @@ enum Action {
     Export {
         /// A new file, which only its owner can read; standard output where nothing is said
         file: Option<PathBuf>,
+        /// Tell as JSON what was written to the file; without one, the log is JSON anyway
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -72,8 +77,8 @@ pub(super) fn run(arguments: &Arguments, config: Option<&Path>) -> Result<()> {
     client::ask(config, async |client| match &arguments.action {
         None => list(client, &arguments.filter).await,
         Some(Action::Verify { json }) => verify(client, *json).await,
-        Some(Action::Export { file: Some(path) }) => export(client, path).await,
-        Some(Action::Export { file: None }) => print_all(client).await,
+        Some(Action::Export { file: Some(path), json }) => export(client, path, *json).await,
+        Some(Action::Export { file: None, .. }) => print_all(client).await,
     })
 }
 
@@ -109,15 +114,26 @@ async fn verify(client: &Client, json: bool) -> Result<()> {
     Ok(())
 }
 
-async fn export(client: &Client, path: &Path) -> Result<()> {
-    let mut file = PrivateFile::create(path)?;
-    client.download(EXPORT, &mut file).await?;
-    file.keep()
+async fn export(client: &Client, path: &Path, json: bool) -> Result<()> {
+    // A hang-up is not among them: it is for `nohup` to say whether that ends the command.
+    let signals = [SignalKind::interrupt(), SignalKind::terminate()];
+    let rows = interrupt::unless(&signals, async {
+        let mut file = PrivateFile::create(path)?;
+        let rows = client.download(EXPORT, &mut file).await?;
+        file.keep()?;
+        Ok(rows)
+    })
+    .await?;
+    if json {
+        let told = json!({"object": "audit_export", "file": path.display().to_string(), "rows": rows});
+        print(&format!("{told}\n"))?;
+    }
+    Ok(())
 }
 
 /// A reader who has seen enough is no error.
 async fn print_all(client: &Client) -> Result<()> {
-    let printed = client.download(EXPORT, &mut stdout().lock()).await;
+    let printed = client.download(EXPORT, &mut stdout().lock()).await.map(drop);
     let is_enough = |error: &anyhow::Error| {
         error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
     };
@@ -138,7 +154,9 @@ fn render(log: &Value, screen: Screen) -> String {
     ]);
     for row in rows(log, "data") {
         let (before, after) = (&row["before"], &row["after"]);
-        let name = text(if after.is_null() { before } else { after }, "name");
+        let shown = if after.is_null() { before } else { after };
+        // What has no name is told apart by its kind.
+        let name = text(shown, if shown["name"].is_null() { "kind" } else { "name" });
         let who = who(&row["actor"]);
         table.texts([
             time(row, "at"),
@@ -163,18 +181,49 @@ fn who(actor: &Value) -> String {
     [Some(text(actor, "via"))].into_iter().chain(process).flatten().collect::<Vec<_>>().join(" ")
 }
 
-/// The names of the fields that differ, where there were some before and are some after.
+/// What differs from before; of what is new or gone and has no name, what it is.
 fn changed(before: &Value, after: &Value) -> String {
-    let (Some(before), Some(after)) = (before.as_object(), after.as_object()) else { return "-".to_owned() };
-    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    let differs = |name: &&&String| before.get(**name) != after.get(**name);
-    names.iter().filter(differs).map(|name| name.as_str()).collect::<Vec<_>>().join(", ")
+    let (old, new) = (fields_of(before), fields_of(after));
+    let told: Vec<String> = if before.is_object() && after.is_object() {
+        let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        let shown = |of: &Fields, name: &str| of.get(name).map_or_else(|| "-".to_owned(), plain);
+        let differs = |name: &&&String| old.get(**name) != new.get(**name);
+        let tell = |name: &&String| format!("{name}: {} → {}", shown(&old, name), shown(&new, name));
+        names.iter().filter(differs).map(tell).collect()
+    } else {
+        let fields = if after.is_object() { new } else { old };
+        let is_named = fields.contains_key("name");
+        let tells = |name: &str| !is_named && !matches!(name, "id" | "kind");
+        fields
+            .iter()
+            .filter(|(name, _)| tells(name))
+            .map(|(name, value)| format!("{name}: {}", plain(value)))
+            .collect()
+    };
+    if told.is_empty() { "-".to_owned() } else { told.join(", ") }
+}
+
+/// Values by the path to them, such as `webhook.format`; what is `null` is left out.
+type Fields = BTreeMap<String, Value>;
+
+fn fields_of(value: &Value) -> Fields {
+    let mut fields = Fields::new();
+    for (name, value) in value.as_object().into_iter().flatten() {
+        match value {
+            Value::Null => {}
+            Value::Object(_) => {
+                fields.extend(
+                    fields_of(value).into_iter().map(|(rest, value)| (format!("{name}.{rest}"), value)),
+                );
+            }
+            _ => drop(fields.insert(name.clone(), value.clone())),
+        }
+    }
+    fields
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -182,18 +231,48 @@ mod tests {
         let log = json!({"object": "list", "has_more": true, "data": [
             {"id": "audit_2", "at": "2026-11-23T20:41:49.194Z", "actor": {"via": "socket", "uid": 1000, "pid": 4242},
                 "action": "key.update", "target": "key_1", "digest": "32", "previous_digest": "41",
-                "before": {"name": "laptop", "plan": "free", "enabled": true},
-                "after": {"name": "laptop", "plan": "standard", "enabled": false}},
+                "before": {"name": "laptop", "plan": "free", "scopes": [], "expires_at": null},
+                "after": {"name": "laptop", "plan": "standard", "scopes": ["a", "b"], "expires_at": "2027-01-01T00:00:00Z"}},
             {"id": "audit_1", "at": "2026-11-23T20:40:00Z", "actor": {"via": "token"}, "action": "key.create",
                 "target": "key_1", "before": null, "after": {"name": "laptop"}, "digest": "41",
                 "previous_digest": "00"},
         ]});
         let expected = "\
 AT                    WHO                       ACTION      TARGET  NAME    CHANGED
-2026-11-23T20:41:49Z  socket uid 1000 pid 4242  key.update  key_1   laptop  enabled, plan
+2026-11-23T20:41:49Z  socket uid 1000 pid 4242  key.update  key_1   laptop  expires_at: - → 2027-01-01T00:00:00Z, plan: free → standard, scopes: - → a, b
 2026-11-23T20:40:00Z  token                     key.create  key_1   laptop  -
 There are older ones: see --limit, or `mcpd audit export`.
 ";
         assert_eq!(render(&log, Screen::PLAIN), expected);
+    }
+
+    #[test]
+    fn of_what_has_no_name_it_is_told_what_it_is_and_what_became_of_it() {
+        let rule = json!({"id": "rule_1", "kind": "failed_auth", "key": null, "enabled": true, "threshold": 20,
+            "webhook": null});
+        let mut after = rule.clone();
+        after["webhook"] = json!({"origin": "https://ntfy.example", "signed": false});
+        after["threshold"] = json!(5);
+        let cases = [
+            (json!(null), &rule, "enabled: true, threshold: 20"),
+            (
+                rule.clone(),
+                &after,
+                "threshold: 20 → 5, webhook.origin: - → https://ntfy.example, webhook.signed: - → false",
+            ),
+            (
+                after.clone(),
+                &json!(null),
+                "enabled: true, threshold: 5, webhook.origin: https://ntfy.example, \
+              webhook.signed: false",
+            ),
+            (json!(null), &json!(null), "-"),
+        ];
+        for (before, after, expected) in cases {
+            assert_eq!(changed(&before, after), expected);
+        }
+        let row = json!({"action": "alert_rule.create", "target": "rule_1", "before": null, "after": rule});
+        let table = render(&json!({"data": [row]}), Screen::PLAIN);
+        assert!(table.contains("rule_1  failed_auth  enabled: true, threshold: 20"), "{table}");
     }
 }

@@ -112,8 +112,8 @@ impl Client {
         }
     }
 
-    /// Writes an answer out as it comes, a row a line; fails if not all of them came.
-    pub(super) async fn download(&self, path: &str, to: &mut dyn Write) -> Result<()> {
+    /// Writes an answer out as it comes, a row a line; returns how many, and fails if not all of them came.
+    pub(super) async fn download(&self, path: &str, to: &mut dyn Write) -> Result<usize> {
         let sent = self.request(&Method::GET, path, &[])?.send().await;
         let mut response = self.answered(sent)?;
         if !response.status().is_success() {
@@ -130,7 +130,7 @@ impl Client {
         // The end of the connection looks like the answer's own.
         match rows(&response) {
             Some(rows) if rows != lines => bail!(broken_off(format_args!("{lines} of {rows} rows came"))),
-            _ => Ok(()),
+            _ => Ok(lines),
         }
     }
 

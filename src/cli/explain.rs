@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::{Map, Value, json};
 
+use super::Misuse;
 use super::client::{self, Client};
 use super::fields::{self, text, time};
 use super::output::{Screen, Style, clean, show};
@@ -24,10 +25,7 @@ Examples:
   mcpd explain --key-stdin < key.txt                       the key itself, never as an argument")]
 pub(super) struct Arguments {
     /// The X-Request-Id of a request that was refused
-    #[arg(
-        required_unless_present_any = ["key_id", "key_stdin"],
-        conflicts_with_all = ["key_id", "key_stdin", "method", "path", "ip", "model"]
-    )]
+    #[arg(conflicts_with_all = ["key_id", "key_stdin", "method", "path", "ip", "model"])]
     request_id: Option<String>,
     /// Explain for this key: an id or a name
     #[arg(long, value_name = "KEY", conflicts_with = "key_stdin")]
@@ -35,7 +33,7 @@ pub(super) struct Arguments {
     /// Explain for the key on standard input; on a terminal it is asked for
     #[arg(long)]
     key_stdin: bool,
-    /// The method; POST where nothing is said
+    /// The method, such as GET; POST where nothing is said
     #[arg(long)]
     method: Option<String>,
     /// The path; /v1/chat/completions where nothing is said
@@ -54,6 +52,7 @@ pub(super) struct Arguments {
 
 /// Explains what happened or would happen.
 pub(super) fn run(arguments: &Arguments, config: Option<&Path>) -> Result<()> {
+    arguments.check()?;
     let given = [&arguments.request_id, &arguments.key_id, &arguments.path, &arguments.model];
     given.into_iter().flatten().try_for_each(|text| named::refuse_secret(text))?;
     client::ask(config, async |client| {
@@ -64,17 +63,30 @@ pub(super) fn run(arguments: &Arguments, config: Option<&Path>) -> Result<()> {
 }
 
 impl Arguments {
+    fn check(&self) -> Result<()> {
+        if self.request_id.is_none() && self.key_id.is_none() && !self.key_stdin {
+            bail!(Misuse(
+                "say which request was refused, as in `mcpd explain req_egPGtaoDEQ0200000001`, or whose would be, as in \
+                 `mcpd explain --key-id laptop --method GET --path /v1/files`"
+                    .to_owned()
+            ));
+        }
+        Ok(())
+    }
+
     async fn body(&self, client: &Client) -> Result<Value> {
         let mut body = Map::new();
         if let Some(id) = &self.key_id {
             body.insert("key_id".to_owned(), named::key_id(client, id).await?.into());
         }
         if self.key_stdin {
-            body.insert("key".to_owned(), secret::read("Key: ")?.into());
+            body.insert("key".to_owned(), secret::read("Key: ").await?.into());
         }
+        // Methods are upper-case; in lower case they are others, which nobody means.
+        let method = self.method.as_ref().map(|method| method.to_ascii_uppercase());
         let rest = [
             ("request_id", &self.request_id),
-            ("method", &self.method),
+            ("method", &method),
             ("path", &self.path),
             ("ip", &self.ip),
             ("model", &self.model),

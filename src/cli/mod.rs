@@ -9,6 +9,7 @@ mod client;
 mod daemon;
 mod explain;
 mod fields;
+mod interrupt;
 mod keys;
 mod log;
 mod manual;
@@ -25,7 +26,6 @@ mod status;
 mod table;
 mod terminal;
 mod usage;
-mod whole_file;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -67,7 +67,11 @@ Examples:
     },
     /// Read the configuration and say whether it can be used
     #[command(after_help = "Examples:\n  mcpd check\n  mcpd check --config new.toml")]
-    Check,
+    Check {
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Tell how the running daemon is: upstreams, keys, database
     Status(status::Arguments),
     /// Make, list, change, rotate, revoke and delete keys, and see how they are used
@@ -99,13 +103,16 @@ Examples:
 #[error("{0}")]
 struct Misuse(String);
 
-/// Runs the command that the arguments name: 0 done, 1 refused or failed, 2 wrong usage.
+/// Runs the command that the arguments name: 0 done, 1 refused or failed, 2 wrong usage, 128 and more interrupted.
 pub fn run() -> ExitCode {
     // Before anything repeats what it cannot make sense of.
     let has_secret = std::env::args_os().try_for_each(|text| named::refuse_secret(&text.to_string_lossy()));
     match has_secret.and_then(|()| obey(Arguments::parse())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            if let Some(interrupt::Interrupted(status)) = error.downcast_ref() {
+                return ExitCode::from(*status);
+            }
             say(&format!("mcpd: {error:#}"));
             if error.is::<Misuse>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
@@ -117,7 +124,7 @@ fn obey(arguments: Arguments) -> anyhow::Result<()> {
     match command {
         Command::Serve { daemon: false } => serve::in_foreground(config.as_deref()),
         Command::Serve { daemon: true } => daemon::start(config.as_deref()),
-        Command::Check => check::run(config.as_deref()),
+        Command::Check { json } => check::run(config.as_deref(), json),
         Command::Status(arguments) => status::run(&arguments, config.as_deref()),
         Command::Metrics => status::metrics(config.as_deref()),
         Command::Keys(arguments) => keys::run(arguments, config.as_deref()),
@@ -153,6 +160,21 @@ fn answer(line: &str) {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
+
+    #[test]
+    fn every_command_that_answers_does_so_as_json_too() {
+        let mut without = Vec::new();
+        look(&super::Arguments::command(), &mut without);
+        // Those that only have others below them, the daemon itself, and what has a format of its own.
+        assert_eq!(without, ["mcpd", "serve", "keys", "metrics", "completions", "man"]);
+    }
+
+    fn look(command: &clap::Command, without: &mut Vec<String>) {
+        if !command.get_arguments().any(|argument| argument.get_id() == "json") {
+            without.push(command.get_name().to_owned());
+        }
+        command.get_subcommands().for_each(|below| look(below, without));
+    }
 
     #[test]
     fn the_command_line_is_well_formed() {

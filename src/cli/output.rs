@@ -6,10 +6,11 @@ use std::io::{self, ErrorKind, IsTerminal as _, Write, stdout};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use serde_json::Value;
 
 use super::client::Answer;
+use crate::store::folder::folder_of;
 
 /// What standard output can show.
 #[derive(Clone, Copy, Debug)]
@@ -30,11 +31,12 @@ pub(super) enum Style {
     Bad,
 }
 
-/// A file that only its owner can read; gone again unless it is kept.
+/// A file that only its owner can read. It has another name until it is kept, and is gone again unless it is.
 pub(super) struct PrivateFile {
     path: PathBuf,
+    unfinished: PathBuf,
     file: File,
-    kept: bool,
+    replaces: bool,
 }
 
 impl Screen {
@@ -43,7 +45,9 @@ impl Screen {
         if !stdout().is_terminal() {
             return Self { width: None, colours: false };
         }
-        let width = rustix::termios::tcgetwinsize(stdout()).ok().map(|size| usize::from(size.ws_col));
+        let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+        let asked = || rustix::termios::tcgetwinsize(stdout()).ok().map(|size| usize::from(size.ws_col));
+        let width = said.filter(|columns| *columns > 0).or_else(asked);
         let unwanted = var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let is_dumb = var_os("TERM").is_some_and(|term| term == "dumb");
         Self { width: width.filter(|width| *width > 0), colours: !unwanted && !is_dumb }
@@ -97,25 +101,62 @@ pub(super) fn clean(text: &str) -> String {
 impl PrivateFile {
     /// Makes a file; fails if there is one already.
     pub(super) fn create(path: &Path) -> Result<Self> {
+        if path.symlink_metadata().is_ok() {
+            return Err(there_already(path));
+        }
+        Self::begin(path, false)
+    }
+
+    /// Makes a file that takes the place of one that is there, once it is complete; fails if that is no plain file.
+    pub(super) fn replace(path: &Path) -> Result<Self> {
+        match path.symlink_metadata() {
+            Ok(metadata) if !metadata.is_file() => {
+                bail!("{} is no plain file: name another", path.display())
+            }
+            _ => Self::begin(path, true),
+        }
+    }
+
+    fn begin(path: &Path, replaces: bool) -> Result<Self> {
+        let mut unfinished = path.as_os_str().to_owned();
+        unfinished.push(format!(".unfinished-{}", std::process::id()));
+        let unfinished = PathBuf::from(unfinished);
         let mut options = OpenOptions::new();
-        let file =
-            options.write(true).create_new(true).mode(0o600).open(path).map_err(|error| {
-                match error.kind() {
-                    ErrorKind::AlreadyExists => {
-                        anyhow!("{} is there already: name another file, or remove it", path.display())
-                    }
-                    _ => anyhow!("cannot make {}: {error}", path.display()),
-                }
-            })?;
-        Ok(Self { path: path.to_owned(), file, kept: false })
+        let file = options.write(true).create_new(true).mode(0o600).open(&unfinished);
+        let file = file.map_err(|error| cannot_make(path, &error))?;
+        Ok(Self { path: path.to_owned(), unfinished, file, replaces })
     }
 
     /// Keeps it, once it is complete: it is on the disk when this returns.
-    pub(super) fn keep(mut self) -> Result<()> {
+    pub(super) fn keep(self) -> Result<()> {
         self.file.sync_all()?;
-        self.kept = true;
+        self.name()?;
+        File::open(folder_of(&self.path))?.sync_all()?;
         Ok(())
     }
+
+    fn name(&self) -> Result<()> {
+        let rename =
+            || fs::rename(&self.unfinished, &self.path).map_err(|error| cannot_make(&self.path, &error));
+        if self.replaces {
+            return rename();
+        }
+        // A second name, which unlike a new one takes nobody else's place; the first goes with the drop.
+        match fs::hard_link(&self.unfinished, &self.path) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(there_already(&self.path)),
+            // Not every file system has them.
+            Err(_) => rename(),
+        }
+    }
+}
+
+fn cannot_make(path: &Path, error: &io::Error) -> anyhow::Error {
+    anyhow!("cannot make {}: {error}", path.display())
+}
+
+fn there_already(path: &Path) -> anyhow::Error {
+    anyhow!("{} is there already: name another file, or remove it", path.display())
 }
 
 impl Write for PrivateFile {
@@ -130,10 +171,8 @@ impl Write for PrivateFile {
 
 impl Drop for PrivateFile {
     fn drop(&mut self) {
-        if !self.kept {
-            // What led here is told.
-            let _ = fs::remove_file(&self.path);
-        }
+        // What led here is told; where it was renamed, there is nothing to remove.
+        let _ = fs::remove_file(&self.unfinished);
     }
 }
 

@@ -80,6 +80,13 @@ impl Table {
         rows.map(|row| self.lines(row, &widths, screen)).collect()
     }
 
+    /// Tells whether nothing of it needs to be cut off at the end of the lines.
+    pub(super) fn fits(&self, screen: Screen) -> bool {
+        let gaps = GAP.len() * self.columns.len().saturating_sub(1);
+        let width = self.widths(screen.width).iter().sum::<usize>() + gaps;
+        screen.width.is_none_or(|room| width <= room)
+    }
+
     /// How wide each column is, so that all of them fit if they can.
     fn widths(&self, available: Option<usize>) -> Vec<usize> {
         let longest = |at: usize, column: &Column| {
@@ -102,15 +109,18 @@ impl Table {
     }
 
     fn lines(&self, row: &[Cell], widths: &[usize], screen: Screen) -> String {
-        let pieces: Vec<Vec<String>> = row
-            .iter()
-            .zip(&self.columns)
-            .zip(widths)
-            .map(|((cell, column), width)| match column.1 {
-                Kind::Sentence => wrap(&cell.text, *width),
+        let room = screen.width.unwrap_or(usize::MAX);
+        let mut start = 0;
+        let mut pieces = Vec::with_capacity(row.len());
+        for ((cell, column), width) in row.iter().zip(&self.columns).zip(widths) {
+            let seen = room.saturating_sub(start);
+            pieces.push(match column.1 {
+                // What is hardly seen or not at all needs no lines of its own.
+                Kind::Sentence if seen >= NARROWEST => wrap(&cell.text, seen.min(*width)),
                 _ => vec![cut(&cell.text, *width)],
-            })
-            .collect();
+            });
+            start += width + GAP.len();
+        }
         let height = pieces.iter().map(Vec::len).max().unwrap_or_default();
         (0..height).map(|line| self.line(line, &pieces, row, widths, screen)).collect()
     }
@@ -123,7 +133,7 @@ impl Table {
         widths: &[usize],
         screen: Screen,
     ) -> String {
-        let mut text = String::new();
+        let mut words = Vec::new();
         // Spaces are put before what follows them, so that none are left at the end.
         let mut owed = 0;
         for (at, piece) in pieces.iter().enumerate() {
@@ -132,30 +142,48 @@ impl Table {
             let (before, behind) = if self.columns[at].1 == Kind::Number { (space, 0) } else { (0, space) };
             owed += before;
             if !piece.is_empty() {
-                text.push_str(&" ".repeat(owed));
-                text.push_str(&screen.paint(piece, row[at].style));
-                owed = 0;
+                words.push((std::mem::take(&mut owed), piece, row[at].style));
             }
             owed += behind + GAP.len();
         }
-        text.push('\n');
-        text
+        join(&words, screen) + "\n"
     }
+}
+
+/// Returns words, each with the spaces before it, as a line that is no wider than the screen.
+fn join(words: &[(usize, &str, Style)], screen: Screen) -> String {
+    let width: usize = words.iter().map(|(spaces, word, _)| spaces + word.width()).sum();
+    let is_cut = screen.width.is_some_and(|room| width > room);
+    // The last place is the ellipsis's.
+    let mut left = screen.width.filter(|_| is_cut).map_or(usize::MAX, |room| room.saturating_sub(1));
+    let mut line = String::new();
+    for (spaces, word, style) in words {
+        line.push_str(&" ".repeat(left.min(*spaces)));
+        left = left.saturating_sub(*spaces);
+        let kept = begin(word, left);
+        line.push_str(&screen.paint(kept, *style));
+        left = if kept.len() < word.len() { 0 } else { left.saturating_sub(kept.width()) };
+    }
+    if is_cut { line + "…" } else { line }
 }
 
 /// Returns the text, cut to a width.
 fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
-        return text.to_owned();
+        text.to_owned()
+    } else {
+        format!("{}…", begin(text, width.saturating_sub(1)))
     }
-    let mut kept = String::new();
-    for character in text.chars() {
-        if kept.width() + character.width().unwrap_or_default() + 1 > width {
-            break;
-        }
-        kept.push(character);
-    }
-    kept + "…"
+}
+
+/// Returns as much of the beginning of a text as has room.
+fn begin(text: &str, room: usize) -> &str {
+    let mut used = 0;
+    let beyond = text.char_indices().find(|(_, character)| {
+        used += character.width().unwrap_or_default();
+        used > room
+    });
+    beyond.map_or(text, |(end, _)| &text[..end])
 }
 
 /// Returns the text as lines of a width, broken between words where that is possible.
@@ -226,6 +254,36 @@ key_22  東京         12345  -
         for width in 52..120 {
             let text = table().render(Screen { width: Some(width), colours: false });
             assert!(text.lines().all(|line| line.width() <= width), "{width}:\n{text}");
+            assert!(!text.contains("  …"), "{width}:\n{text}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_room_even_so_is_cut_off_where_the_terminal_ends() {
+        let expected = "\
+ID      NAME      REQUESTS …
+key_1   a lapto…         7 …
+key_22  東京         12345 …
+";
+        assert_eq!(table().render(Screen { width: Some(28), colours: false }), expected);
+        let expected = "\
+ID      NAME      REQUESTS  WHY
+key_1   a lapto…         7  It was
+                            used at
+                            four in
+                            the
+                            morning.
+key_22  東京         12345  -
+";
+        assert_eq!(table().render(Screen { width: Some(36), colours: false }), expected);
+        for width in 1..36 {
+            for colours in [false, true] {
+                let text = table().render(Screen { width: Some(width), colours });
+                let plain = text.replace("\x1b[1m", "").replace("\x1b[0m", "");
+                assert!(plain.lines().all(|line| line.width() <= width), "{width}:\n{text}");
+                let first = plain.lines().nth(1).unwrap();
+                assert!(first.ends_with('…') && first.width() == width, "{width}:\n{text}");
+            }
         }
     }
 

@@ -1,18 +1,20 @@
 //! `mcpd usage`
 
+mod verify;
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::Value;
 
 use super::client::{self, Client};
-use super::fields::{self, bytes, count, millis, of, percent, rows, text, time};
+use super::fields::{bytes, count, millis, percent, rows, text, time};
 use super::moment::Moment;
 use super::named;
-use super::output::{Screen, Style, clean, show};
+use super::output::{Screen, Style, show};
 use super::table::{Cell, Column, Kind, Table};
 use crate::clock::Clock;
 
@@ -91,7 +93,7 @@ enum Group {
 /// Tells what was used, or proves that it adds up.
 pub(super) fn run(arguments: Arguments, config: Option<&Path>) -> Result<()> {
     client::ask(config, async |client| match arguments.action {
-        Some(Action::Verify { json }) => verify(client, json).await,
+        Some(Action::Verify { json }) => verify::run(client, json).await,
         None => tell(client, arguments.query).await,
     })
 }
@@ -199,37 +201,6 @@ fn figures(row: &Value) -> [String; FIGURES.len()] {
     ]
 }
 
-async fn verify(client: &Client, json: bool) -> Result<()> {
-    let answer = client.get_patiently("/admin/v1/usage/verify").await?;
-    show(&answer, json, render_verification)?;
-    if answer.value["ok"] != true {
-        let difference = clean(&answer.value["first_difference"].to_string());
-        bail!("the usage figures do not add up: the first difference is {difference}");
-    }
-    Ok(())
-}
-
-fn render_verification(told: &Value, screen: Screen) -> String {
-    let checked = rows(told, "checked");
-    let mut table = Table::new(&[
-        Column("CHECKED", Kind::Sentence),
-        Column("ROWS", Kind::Number),
-        Column("DIFFERENCES", Kind::Number),
-        Column("RESULT", Kind::Word),
-    ]);
-    for check in checked {
-        let good = check["ok"] == true;
-        let result = Cell::new(if good { "ok" } else { "wrong" }, fields::style(good));
-        let numbers = [count(check, "rows"), count(check, "differences")].map(|number| number.to_string());
-        let [looked_at, differences] = numbers.map(Cell::from);
-        table.row([text(check, "what").into(), looked_at, differences, result]);
-    }
-    let looked_at = checked.iter().map(|check| count(check, "rows")).sum();
-    let sum = format!("{}, {}", of(checked.len() as u64, "check"), of(looked_at, "row"));
-    let verdict = if told["ok"] == true { "everything adds up" } else { "not everything adds up" };
-    format!("{}{sum}: {verdict}.\n", table.render(screen))
-}
-
 impl Step {
     const fn name(self) -> &'static str {
         match self {
@@ -289,24 +260,5 @@ total                                                 6       1  25.0 %      773
 From 2026-11-22T20:00:00Z to 2026-11-23T21:00:00Z.
 ";
         assert_eq!(render(&usage, &names, Screen::PLAIN), expected);
-    }
-
-    #[test]
-    fn what_was_checked_is_told() {
-        let told = json!({
-            "object": "usage_verification", "ok": false,
-            "checked": [
-                {"what": "keys add up to the whole, by the day", "rows": 12, "ok": true, "differences": 0},
-                {"what": "minutes add up to quarters", "rows": 30, "ok": false, "differences": 2},
-            ],
-            "first_difference": {"start": "2026-11-23T20:00:00Z"}
-        });
-        let expected = "\
-CHECKED                               ROWS  DIFFERENCES  RESULT
-keys add up to the whole, by the day    12            0  ok
-minutes add up to quarters              30            2  wrong
-2 checks, 42 rows: not everything adds up.
-";
-        assert_eq!(render_verification(&told, Screen::PLAIN), expected);
     }
 }

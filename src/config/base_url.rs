@@ -18,6 +18,11 @@ impl BaseUrl {
         check_characters(rest)?;
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         check_authority(authority)?;
+        if scheme == "https" && authority.starts_with('[') {
+            return Err(Problem::BadUrl(
+                "must name a host instead of an IPv6 address: certificates of those cannot be checked",
+            ));
+        }
         let path = fit(path.trim_end_matches('/'), kind)?;
         Ok(Self(format!("{scheme}://{}{path}", authority.to_ascii_lowercase())))
     }
@@ -133,6 +138,7 @@ mod tests {
             ("http://host:65536", "must have a port"),
             ("http://host:+80", "must have a port"),
             ("http://[::1]8000", "must have a port"),
+            ("https://[::1]:8000", "must name a host instead of an IPv6 address"),
             ("http://user:secret@host", "must name no user"),
             ("http://host/v1?key=secret", "must have no query"),
             ("http://host/v1#secret", "must have no query"),

@@ -8,6 +8,20 @@ use serde_json::Value;
 use super::alphabet;
 use super::time::Timestamp;
 
+/// What is noted, each as `what.done`.
+pub const ACTIONS: [&str; 10] = [
+    "key.create",
+    "key.update",
+    "key.rotate",
+    "key.revoke",
+    "key.delete",
+    "alert_rule.create",
+    "alert_rule.update",
+    "alert_rule.delete",
+    "alert.acknowledge",
+    "backup.create",
+];
+
 /// Who made a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Actor {
@@ -33,7 +47,7 @@ pub struct Change {
     pub at: Timestamp,
     /// Who.
     pub actor: Actor,
-    /// What was done, such as `key.create`.
+    /// What was done: one of [`ACTIONS`].
     pub action: &'static str,
     /// To what: the id.
     pub target: String,

@@ -24,6 +24,9 @@ pub enum Break {
         /// The row's own.
         found: i64,
     },
+    /// Something in it is not such as it was written.
+    #[error("it cannot be read: the row was changed")]
+    Unreadable,
     /// It names another row as the one before.
     #[error("it does not follow on the row before it: one of the two was changed, moved or put in")]
     Unlinked,
@@ -36,12 +39,14 @@ pub enum Break {
 }
 
 impl Chain {
-    /// Follows the chain to its next row, with the number and the digest that are kept with it.
-    pub fn follow(&mut self, number: i64, row: &Row, digest: [u8; 32]) -> Result<(), Break> {
+    /// Follows the chain to its next row, with the number and the digest that are kept with it; without a digest, the
+    /// row cannot be read.
+    pub fn follow(&mut self, number: i64, row: &Row, digest: Option<[u8; 32]>) -> Result<(), Break> {
         self.rows += 1;
         if number != self.number + 1 {
             return Err(Break::Gap { before: self.number, found: number });
         }
+        let digest = digest.ok_or(Break::Unreadable)?;
         if row.previous_digest != self.digest {
             return Err(Break::Unlinked);
         }
@@ -73,7 +78,7 @@ mod tests {
     use super::super::time::Timestamp;
     use super::*;
 
-    type Kept = (i64, Row, [u8; 32]);
+    type Kept = (i64, Row, Option<[u8; 32]>);
     type Tamper = fn(&mut Vec<Kept>);
 
     /// A chain of rows that hold.
@@ -93,7 +98,7 @@ mod tests {
                 previous_digest,
             };
             previous_digest = row.digest();
-            (number, row, previous_digest)
+            (number, row, Some(previous_digest))
         };
         (1..=length).map(&mut next).collect()
     }
@@ -109,14 +114,15 @@ mod tests {
     #[test]
     fn whatever_is_done_to_a_chain_is_found_where_it_was_done() {
         assert_eq!(walk(&chain(4)), None);
-        let cases: [(&str, Tamper, &str, Break); 7] = [
+        let cases: [(&str, Tamper, &str, Break); 8] = [
             ("changed", |rows| rows[1].1.target = "key_2".into(), "audit_2", Break::Changed),
-            ("another digest", |rows| rows[1].2 = [1; 32], "audit_2", Break::Changed),
+            ("unreadable", |rows| rows[1].2 = None, "audit_2", Break::Unreadable),
+            ("another digest", |rows| rows[1].2 = Some([1; 32]), "audit_2", Break::Changed),
             (
                 "changed and sealed again",
                 |rows| {
                     rows[1].1.target = "key_2".into();
-                    rows[1].2 = rows[1].1.digest();
+                    rows[1].2 = Some(rows[1].1.digest());
                 },
                 "audit_3",
                 Break::Unlinked,

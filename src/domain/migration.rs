@@ -156,7 +156,10 @@ impl Migration {
             return format!("The old key {how}. Nobody has tried it since: the rotation is done.");
         }
         let who = self.name_clients(tries);
-        format!("The old key {how}, but {who} still tried it: {refused} refused. Give them the new key.")
+        // Who is seen is counted by the day: how many came in after the key's end is not known.
+        format!(
+            "The old key {how}, but {who} still tried it: {refused} refused since the rotation. Give them the new key."
+        )
     }
 
     /// Names a few of the clients, the latest first.

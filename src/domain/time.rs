@@ -93,9 +93,11 @@ impl Timestamp {
 }
 
 impl fmt::Display for Timestamp {
-    /// Writes RFC 3339 in UTC, milliseconds only where there are some.
+    /// Writes RFC 3339 in UTC, milliseconds only where there are some. A point that no calendar has, which only
+    /// somebody else can have put into the database, is written as the first or the last that one has.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = jiff::Timestamp::from_millisecond(self.0).map_err(|_| fmt::Error)?;
+        let end = if self.0 < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
+        let time = jiff::Timestamp::from_millisecond(self.0).unwrap_or(end);
         fmt::Display::fmt(&time, f)
     }
 }
@@ -182,6 +184,8 @@ mod tests {
         let start = Timestamp::from_millis(0).before(Duration::MAX);
         assert_eq!(start.floor(Duration::from_secs(86_400)).to_string(), "0000-01-01T00:00:00Z");
         assert!(Timestamp::parse("-000001-12-31T23:59:59Z").is_err());
+        assert!(Timestamp::from_millis(i64::MAX).to_string().starts_with("9999-12-30"));
+        assert!(Timestamp::from_millis(i64::MIN).to_string().starts_with("-009999-01-02"));
     }
 
     #[test]

@@ -71,6 +71,11 @@ impl WebhookUrl {
         }
         let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         check_authority(authority)?;
+        if scheme == "https" && authority.starts_with('[') {
+            return Err(InvalidWebhook(
+                "must name a host instead of an IPv6 address: certificates of those cannot be checked",
+            ));
+        }
         let origin = format!("{scheme}://{}", authority.to_ascii_lowercase());
         let slash = if path.starts_with('/') { "" } else { "/" };
         Ok(Self { origin: origin.len(), text: format!("{origin}{slash}{path}") })
@@ -205,6 +210,7 @@ mod tests {
             ("http:///path", Err("must name a host")),
             ("http://a b/", Err("must hold only")),
             ("http://host/#part", Err("must hold only")),
+            ("https://[::1]:9/", Err("must name a host instead of an IPv6 address")),
             ("http://host:0/", Err("must have a port")),
             ("http://host:99999/", Err("must have a port")),
             ("http://host/mcp_sk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg38", Err("holds an API key")),

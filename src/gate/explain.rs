@@ -63,8 +63,8 @@ pub enum Target<'a> {
     Hidden(&'a str),
     /// No route, which everybody is told: why.
     Nothing(&'a str),
-    /// A refusal before a key is looked at: why.
-    KeyInQuery(&'a str),
+    /// A key in the query string, so that no other is looked at.
+    KeyInQuery,
     /// A route that asks for no key.
     Open,
 }
@@ -117,7 +117,7 @@ impl Gate {
                 telling.skip_until(Step::Route, "no key is asked for outside /v1");
                 Err(telling.end(Step::Route, why))
             }
-            Target::KeyInQuery(why) => Err(telling.end(Step::BearerToken, why)),
+            Target::KeyInQuery => Err(telling.refuse(Step::BearerToken, Refusal::KeyInQuery)),
             Target::Open => {
                 telling.pass_all(&format!("{} asks for no key", asked.request));
                 Ok(())

@@ -4,7 +4,7 @@
 //! that what they still try can be told by name.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::allowance::Allowance;
@@ -54,6 +54,9 @@ struct Life {
     /// Moves on whenever the key stops working by somebody's decision: streams begun before it end.
     era: AtomicU32,
     in_flight: AtomicU32,
+    /// When the latest request was let through or seen in flight, in milliseconds since the epoch; 0 before there
+    /// was one.
+    last_use: AtomicI64,
 }
 
 /// A request of a key in flight, as long as it is held.
@@ -236,10 +239,24 @@ impl Entry {
         self.life.era.load(Ordering::Acquire) != self.era
     }
 
-    /// Counts a request as in flight.
-    pub(super) fn enter(&self) -> Use {
+    /// Counts a request as in flight, and this as the time that the key was last used.
+    pub(super) fn enter(&self, now: Timestamp) -> Use {
+        // Relaxed will do: whoever sees that the request came, or that it has gone, sees what was noted before it
+        // was counted.
+        self.life.last_use.fetch_max(now.as_millis(), Ordering::Relaxed);
         self.life.in_flight.fetch_add(1, Ordering::AcqRel);
         Use(Arc::clone(&self.life))
+    }
+
+    /// Returns when the key was last used since the start, to the request that is let through just now, written down
+    /// or not. A request in flight uses it now.
+    pub fn last_use(&self, now: Timestamp) -> Option<Timestamp> {
+        // In this order: a request that is not seen in flight any more has left its time behind.
+        if self.is_in_use() {
+            self.life.last_use.fetch_max(now.as_millis(), Ordering::Relaxed);
+        }
+        let last = self.life.last_use.load(Ordering::Relaxed);
+        (last != 0).then_some(Timestamp::from_millis(last))
     }
 
     /// Tells whether a request of this very key is in flight, whatever others of its line do.

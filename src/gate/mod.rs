@@ -150,7 +150,7 @@ impl Gate {
                     // Nobody listens any more only while the server stops, after its last request.
                     let _ = self.changed.send(Arc::clone(&entry.allowance));
                 }
-                Ok(Permit::new(entry, quota, slot, demand.scopes(), findings))
+                Ok(Permit::new(entry, quota, slot, demand.scopes(), findings, now.wall))
             }
             Err(quota) => Err(Refused::of(entry, Refusal::RateLimited(quota), Some(quota))),
         }

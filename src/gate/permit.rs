@@ -13,6 +13,7 @@ use crate::clock::Now;
 use crate::domain::report_only::Findings;
 use crate::domain::scope::{Scope, Scopes};
 use crate::domain::signature::Seal;
+use crate::domain::time::Timestamp;
 use crate::domain::window::Quota;
 
 /// A request that was let through. Dropping it gives its slot back.
@@ -38,8 +39,9 @@ impl Permit {
         slot: Slot,
         scopes: Scopes,
         findings: Findings,
+        now: Timestamp,
     ) -> Self {
-        let in_use = entry.enter();
+        let in_use = entry.enter(now);
         let (scopes, findings) = (Cell::new(scopes), Cell::new(findings));
         Self { entry, quota, scopes, findings, slot, _use: in_use }
     }

@@ -11,6 +11,8 @@ use crate::domain::window::Quota;
 /// What a request failed at, in the order of the checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
+    /// The query string carries a key, or a parameter that is there to carry one.
+    KeyInQuery,
     /// No bearer token was sent.
     MissingKey,
     /// Malformed, unknown, disabled, revoked or deleted: never told apart.
@@ -60,7 +62,7 @@ impl Refusal {
     /// which was let through.
     const fn step(&self) -> Step {
         match self {
-            Self::MissingKey => Step::BearerToken,
+            Self::KeyInQuery | Self::MissingKey => Step::BearerToken,
             Self::InvalidKey | Self::TooManyFailedAttempts { .. } | Self::ExpiredKey => Step::Status,
             Self::AddressNotAllowed => Step::ClientAddress,
             Self::MissingScope(_) => Step::Scope,

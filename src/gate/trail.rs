@@ -17,6 +17,8 @@ const MOST_WAITING: usize = 500;
 /// How many are remembered of one key, and of requests without a key that is known.
 const MOST_OF_KEY: usize = 100;
 const MOST_WITHOUT_KEY: usize = 1_000;
+/// How many are remembered of all; the oldest make room.
+const MOST: usize = 20_000;
 /// How many keys are remembered; the one that was refused the longest ago makes room.
 const MOST_KEYS: usize = 2_000;
 
@@ -128,6 +130,7 @@ impl Trail {
             sorted.remember(remembered);
         }
         sorted.forget_keys();
+        sorted.forget_oldest();
         sorted
     }
 }
@@ -182,6 +185,21 @@ impl Sorted {
         for (_, key) in by_age.into_iter().take(too_many) {
             self.keys.remove(&key);
         }
+    }
+
+    fn forget_oldest(&mut self) {
+        let too_many = self.keys.values().map(VecDeque::len).sum::<usize>().saturating_sub(MOST);
+        if too_many == 0 {
+            return;
+        }
+        let mut numbers: Vec<u64> =
+            self.keys.values().flatten().map(|remembered| remembered.number).collect();
+        let (.., oldest, _) = numbers.select_nth_unstable(too_many);
+        let oldest = *oldest;
+        self.keys.retain(|_, of_key| {
+            of_key.retain(|remembered| remembered.number >= oldest);
+            !of_key.is_empty()
+        });
     }
 }
 
@@ -242,6 +260,25 @@ mod tests {
         }
         assert!(trail.find("req_99").is_none());
         assert!(trail.find("req_100").is_some() && trail.find("req_2099").is_some());
+    }
+
+    #[test]
+    fn of_all_refusals_the_oldest_make_room() {
+        let trail = Trail::new();
+        let entries: Vec<_> = (0..250).map(entry).collect();
+        for number in 0..25_000 {
+            let entry = &entries[number % entries.len()];
+            trail.note(of(entry, Refusal::TooManyConcurrent), || asker(&format!("req_{number}")));
+        }
+        let kept = |trail: &Trail| trail.sort().keys.values().map(VecDeque::len).sum::<usize>();
+        assert_eq!(kept(&trail), MOST);
+        let oldest = 25_000 - MOST;
+        assert!(trail.find(&format!("req_{}", oldest - 1)).is_none());
+        assert!(trail.find(&format!("req_{oldest}")).is_some() && trail.find("req_24999").is_some());
+        // Another one makes room for itself.
+        trail.note(Refusal::MissingKey.into(), || asker("req_last"));
+        assert!(trail.find("req_last").is_some() && trail.find(&format!("req_{oldest}")).is_none());
+        assert_eq!(kept(&trail), MOST);
     }
 
     #[test]

@@ -86,6 +86,10 @@ const RATE_LIMIT: &str = "rate_limit_error";
 const INVALID_REQUEST: &str = "invalid_request_error";
 const API: &str = "api_error";
 
+/// What a key in a query string is answered with.
+const KEY_IN_QUERY: &str = "API keys are not taken from the query string, where others may see them: \
+     use `Authorization: Bearer <key>`, and replace a key that was sent this way";
+
 impl ApiError {
     /// Returns a 400 with a message.
     pub fn bad_request(message: impl Into<String>) -> Self {
@@ -242,6 +246,7 @@ impl ApiError {
 fn refusal_parts(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) {
     use {Refusal as R, StatusCode as S};
     match refusal {
+        R::KeyInQuery                              => (S::BAD_REQUEST, INVALID_REQUEST, "invalid_request"),
         R::MissingKey                              => (S::UNAUTHORIZED, AUTHENTICATION, "missing_api_key"),
         R::InvalidKey                              => (S::UNAUTHORIZED, AUTHENTICATION, "invalid_api_key"),
         R::ExpiredKey                              => (S::UNAUTHORIZED, AUTHENTICATION, "expired_api_key"),
@@ -261,6 +266,7 @@ fn refusal_parts(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) 
 
 fn refusal_message(refusal: &Refusal) -> Cow<'_, str> {
     match refusal {
+        Refusal::KeyInQuery => KEY_IN_QUERY.into(),
         Refusal::MissingKey => "No API key was sent: use `Authorization: Bearer <key>`".into(),
         Refusal::InvalidKey => "The API key provided is invalid or has been revoked".into(),
         Refusal::ExpiredKey => "The API key provided has expired".into(),

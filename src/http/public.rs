@@ -33,7 +33,7 @@ use crate::clock::Clock;
 use crate::contexts::Contexts;
 use crate::domain::network::Networks;
 use crate::files::Files;
-use crate::gate::{self, Demand, Gate, Identified};
+use crate::gate::{self, Demand, Gate, Identified, Refused};
 use crate::keeper::Keeper;
 use crate::meter::Meter;
 use crate::store::Store;
@@ -199,7 +199,8 @@ impl Incoming {
     ) -> Result<HttpResponse, ApiError> {
         let request = self.request.clone();
         if request.uri().query().is_some_and(path::carries_key) {
-            return Err(ApiError::bad_request(KEY_IN_QUERY));
+            self.client();
+            return Err(Refused::from(gate::Refusal::KeyInQuery).into());
         }
         let (route, parameter) = match found {
             Found::Route(route, parameter) => (route, parameter.map(Cow::into_owned).unwrap_or_default()),
@@ -263,10 +264,16 @@ impl Incoming {
     }
 
     fn gate_request<'a>(&self, bearer: Option<&'a [u8]>) -> gate::Request<'a> {
+        let (client, peer) = self.client();
+        gate::Request { bearer, client, peer }
+    }
+
+    /// Returns the client's address, which is noted, and where the connection came from.
+    fn client(&self) -> (Option<IpAddr>, IpAddr) {
         let peer = self.request.peer_addr().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.ip());
         let client = client_ip::resolve(peer, self.request.headers(), &self.rooms.trusted_proxies);
         self.exchange.set_client(client);
-        gate::Request { bearer, client, peer }
+        (client, peer)
     }
 
     async fn take_body(&self, payload: &mut Payload, checking: Option<Checking>) -> Result<Bytes, ApiError> {
@@ -288,10 +295,6 @@ impl Incoming {
         Call { rooms, request, id, body, parameter, exchange }
     }
 }
-
-/// What a key in a query string is answered with.
-pub const KEY_IN_QUERY: &str = "API keys are not taken from the query string, where others may see them: \
-     use `Authorization: Bearer <key>`, and replace a key that was sent this way";
 
 /// Turns an error into an answer here and now, so that logs and usage see it as one.
 fn refuse(error: &ApiError, exchange: &Exchange) -> HttpResponse {

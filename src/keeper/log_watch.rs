@@ -196,7 +196,9 @@ mod tests {
             let text = said();
             assert_eq!(text.matches("another program reads the database").count(), 0, "{text}");
             drop(reader);
-            assert_eq!(look(), (State::Short, true));
+            // A connection that the pool opens just then may hold it for a moment more.
+            let now = std::iter::repeat_with(look).take(1_000).find(|(state, _)| *state != State::TooLong);
+            assert_eq!(now, Some((State::Short, true)));
             assert!(said().contains("nothing holds the write-ahead log"));
         });
         drop(rooms);

@@ -80,6 +80,7 @@ fn prune(rooms: &Rooms, transaction: &Transaction<'_>) -> Result<usize, StoreErr
     pruned += store::reports::delete_before(transaction, sightings, SLICE - pruned)?;
     pruned += store::sightings::delete_before(transaction, sightings, SLICE - pruned)?;
     pruned += store::profiles::delete_before(transaction, sightings, SLICE - pruned)?;
+    pruned += store::profiles::delete_quarters_before(transaction, now.before(WINDOWS_KEPT), SLICE - pruned)?;
     pruned += store::networks::delete_before(transaction, sightings, SLICE - pruned)?;
     pruned += store::alerts::delete_before(transaction, now.before(ALERTS_KEPT), SLICE - pruned)?;
     pruned += rooms.keys.prune(transaction, SLICE - pruned)?;

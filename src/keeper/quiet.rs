@@ -16,7 +16,7 @@ pub(super) struct Quiet {
 }
 
 impl Quiet {
-    /// Revokes what is quiet, if it is time to. Last uses must be written: what was not written looks quiet.
+    /// Revokes what is quiet, if it is time to.
     pub(super) fn step(&mut self, rooms: &Rooms) {
         let now = rooms.clock.steady();
         if now < self.next {

@@ -9,20 +9,20 @@ use crate::domain::time::Timestamp;
 use crate::meter::Batch;
 use crate::store::profiles::Profile;
 use crate::store::reports::Report;
-use crate::store::{profiles, reports, sightings, usage};
+use crate::store::{profiles, reports, sightings};
 
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
 
-/// Writes what a batch tells of its keys, whose usage is written already.
+/// Writes what a batch tells of its keys.
 pub(super) fn write(connection: &Connection, batch: &Batch) -> Result<()> {
-    for (sighting, seen) in batch.sightings.iter() {
-        sightings::add(connection, sighting, seen)?;
+    sightings::add(connection, batch.sightings.iter())?;
+    for ((key, day), requests) in days_of_keys(batch) {
+        profiles::note(connection, key, &Profile { day, requests, ..Profile::default() })?;
     }
-    for (key, minutes) in minutes_of_keys(batch) {
-        for (minute, requests) in minutes {
-            profiles::note(connection, key, &profile(connection, key, minute, requests)?)?;
-        }
+    // What was refused makes nothing usual.
+    for ((key, minute), admitted) in &batch.admitted {
+        profiles::note(connection, *key, &profile(connection, *key, *minute, *admitted)?)?;
     }
     for (key, activity) in &batch.activities {
         let peaks = Profile {
@@ -45,25 +45,29 @@ pub(super) fn write(connection: &Connection, batch: &Batch) -> Result<()> {
     Ok(())
 }
 
-/// Returns how many requests each key made in each minute, counted from the epoch.
-fn minutes_of_keys(batch: &Batch) -> HashMap<KeyId, HashMap<i64, u64>> {
-    let mut keys: HashMap<KeyId, HashMap<i64, u64>> = HashMap::new();
+/// Returns how many requests of each key were answered on each day, counted from the epoch.
+fn days_of_keys(batch: &Batch) -> HashMap<(KeyId, i64), u64> {
+    let mut days = HashMap::new();
     for (bucket, figures) in &batch.figures {
         if let Some(key) = bucket.key {
-            *keys.entry(key).or_default().entry(bucket.minute).or_default() += figures.requests;
+            *days.entry((key, begin(bucket.minute).day())).or_default() += figures.requests;
         }
     }
-    keys
+    days
 }
 
-fn profile(connection: &Connection, key: KeyId, minute: i64, requests: u64) -> Result<Profile> {
-    let at = Timestamp::from_seconds(minute * 60);
+/// Returns what requests that were let through in a minute tell of their day.
+fn profile(connection: &Connection, key: KeyId, minute: i64, admitted: u64) -> Result<Profile> {
+    let at = begin(minute);
     let hour = at.as_seconds().rem_euclid(DAY) / HOUR;
     Ok(Profile {
         day: at.day(),
-        requests,
         hours: 1 << hour,
-        busiest_quarter: usage::requests_in_quarter(connection, key, at)?,
+        busiest_quarter: profiles::count_in_quarter(connection, key, at, admitted)?,
         ..Profile::default()
     })
+}
+
+fn begin(minute: i64) -> Timestamp {
+    Timestamp::from_seconds(minute * 60)
 }

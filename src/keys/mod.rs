@@ -9,7 +9,6 @@ mod recent;
 mod rotate;
 mod start;
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -44,8 +43,6 @@ pub struct Keys {
     recent: RecentTokens,
     /// Steady time.
     loaded: Duration,
-    /// When keys that are to be revoked once they are quiet had requests in flight.
-    busy: Mutex<HashMap<KeyId, Timestamp>>,
     /// One change at a time, so that the keyring sees changes in the order they were committed.
     turn: Mutex<()>,
 }
@@ -92,21 +89,35 @@ impl Keys {
         if self.done_before(order, now)?.is_some() || entry.key.revoked_at.is_some() {
             return Ok(entry.key.clone());
         }
-        let key = self.end(&entry, order, now)?;
+        let Some(key) = self.end_if(&entry, order, now, || true)? else { return Ok(entry.key.clone()) };
         tracing::info!(key.id = %id, "revoked key `{}`", key.settings.name.as_str());
         Ok(key)
     }
 
-    fn end(&self, entry: &Entry, order: Order, now: Timestamp) -> Result<Key, KeysError> {
+    /// Revokes a key, if it is still wanted once the database is this change's alone.
+    fn end_if(
+        &self,
+        entry: &Entry,
+        order: Order,
+        now: Timestamp,
+        is_wanted: impl FnOnce() -> bool,
+    ) -> Result<Option<Key>, KeysError> {
         let key = Key { revoked_at: Some(now), ..entry.key.clone() };
-        self.store.write(|transaction| {
+        let is_written = self.store.write(|transaction| {
+            if !is_wanted() {
+                return Ok(false);
+            }
             store::keys::update(transaction, &key).map_err(StoreError::from)?;
             idempotency::note(transaction, order.idempotency, key.id, now)?;
-            self.note(transaction, order.actor, "key.revoke", Some(&entry.key), Some(&key))
+            self.note(transaction, order.actor, "key.revoke", Some(&entry.key), Some(&key))?;
+            Ok::<_, KeysError>(true)
         })?;
+        if !is_written {
+            return Ok(None);
+        }
         self.put(key.clone(), entry);
         self.recent.forget(key.id);
-        Ok(key)
+        Ok(Some(key))
     }
 
     /// Deletes a key: it stops working and its record goes, what it used stays.

@@ -39,9 +39,9 @@ impl Keys {
                 keyring.put(key, digest, limit.get());
             })
         })?;
-        let (recent, busy, turn) = (RecentTokens::default(), Mutex::default(), Mutex::default());
+        let (recent, turn) = (RecentTokens::default(), Mutex::default());
         let loaded = clock.steady();
-        Ok(Self { store, keyring, plans, clock, random, recent, loaded, busy, turn })
+        Ok(Self { store, keyring, plans, clock, random, recent, loaded, turn })
     }
 
     /// Returns the keyring that this is the only writer of.

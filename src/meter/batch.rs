@@ -13,6 +13,8 @@ pub struct Batch {
     pub figures: HashMap<Bucket, Figures>,
     /// How each key was used.
     pub activities: HashMap<KeyId, Activity>,
+    /// How often each key was let through, by the minute, counted from the epoch.
+    pub admitted: HashMap<(KeyId, i64), u64>,
     /// Who was seen.
     pub sightings: Sightings,
     /// What settings that are only tried out would have refused.
@@ -30,6 +32,7 @@ impl Batch {
     pub(super) fn add(&mut self, record: Record<'_>) {
         if let (Some(key), Some(activity)) = (record.bucket.key, record.activity) {
             self.note_use(key, activity);
+            *self.admitted.entry((key, record.bucket.minute)).or_default() += 1;
         }
         self.sightings.note(record.who, &record.seen);
         if let Some(key) = record.bucket.key {
@@ -45,6 +48,9 @@ impl Batch {
     pub fn merge(&mut self, other: Self) {
         for (key, activity) in other.activities {
             self.note_use(key, activity);
+        }
+        for (place, count) in other.admitted {
+            *self.admitted.entry(place).or_default() += count;
         }
         self.sightings.merge(other.sightings);
         self.reports.merge(other.reports);

@@ -13,7 +13,9 @@ use crate::domain::token;
 const LONGEST_AGENT: usize = 200;
 /// How many are told apart, of all keys and of each; who comes beyond that is counted without address and user agent.
 const MOST: usize = 20_000;
-const MOST_OF_A_KEY: u32 = 500;
+const MOST_OF_A_KEY: usize = 500;
+/// How many of those who have no known key: they are told apart by address alone, for the sake of alerts.
+const MOST_STRANGERS: usize = 20_000;
 
 /// One key for the whole process, so that what threads counted can be merged.
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
@@ -24,7 +26,7 @@ static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 pub struct Sightings {
     seen: HashMap<u64, (Sighting, Seen)>,
     /// How many of them each key has.
-    of_key: HashMap<Option<KeyId>, u32>,
+    of_key: HashMap<Option<KeyId>, usize>,
 }
 
 /// Who asks for what, as the request itself says it.
@@ -46,7 +48,8 @@ impl Sightings {
     /// Counts what was seen of somebody.
     pub fn note(&mut self, who: Who<'_>, seen: &Seen) {
         let who = Who { user_agent: if who.key.is_some() { who.user_agent } else { b"" }, ..who };
-        let hash = HASHER.hash_one(who);
+        // By the day too, which they are kept by.
+        let hash = HASHER.hash_one((who, seen.first.day()));
         if let Some((_, known)) = self.seen.get_mut(&hash) {
             known.merge(seen);
         } else if self.has_room(who.key) || who.is_nobody() {
@@ -75,10 +78,17 @@ impl Sightings {
         self.seen.values().map(|(sighting, seen)| (sighting, seen))
     }
 
-    /// Whoever has no known key is told apart by address alone, for the sake of alerts: as far as there is room.
+    /// Whoever has no known key takes no room from those who have one.
     fn has_room(&self, key: Option<KeyId>) -> bool {
-        let of_key = self.of_key.get(&key).copied().unwrap_or(0);
-        self.seen.len() < MOST && (key.is_none() || of_key < MOST_OF_A_KEY)
+        let strangers = self.count(None);
+        match key {
+            None => strangers < MOST_STRANGERS,
+            Some(_) => self.seen.len() - strangers < MOST && self.count(key) < MOST_OF_A_KEY,
+        }
+    }
+
+    fn count(&self, key: Option<KeyId>) -> usize {
+        self.of_key.get(&key).copied().unwrap_or(0)
     }
 
     fn insert(&mut self, hash: u64, sighting: Sighting, seen: Seen) {
@@ -152,8 +162,48 @@ mod tests {
     }
 
     #[test]
+    fn strangers_take_no_room_from_keys_nor_keys_from_strangers() {
+        let note = |sightings: &mut Sightings, keys: bool, times: u32| {
+            for number in 0..times {
+                let key = keys.then(|| format!("key_{number:024}"));
+                sightings.note(who(key.as_deref(), number, b""), &seen());
+            }
+        };
+        let told_apart = |sightings: &Sightings, keys: bool| {
+            sightings.iter().filter(|(who, _)| who.client.is_some() && who.key.is_some() == keys).count()
+        };
+        for (flood_of_keys, most) in [(true, MOST), (false, MOST_STRANGERS)] {
+            let (mut here, mut there) = (Sightings::default(), Sightings::default());
+            note(&mut here, flood_of_keys, 30_000);
+            assert_eq!(told_apart(&here, flood_of_keys), most);
+            note(&mut here, !flood_of_keys, 100);
+            note(&mut there, !flood_of_keys, 200);
+            here.merge(there);
+            assert_eq!(told_apart(&here, !flood_of_keys), 200, "a flood of keys: {flood_of_keys}");
+        }
+    }
+
+    #[test]
+    fn what_is_seen_over_midnight_is_told_apart_by_day() {
+        let midnight = 1_795_046_400;
+        let (mut here, mut there) = (Sightings::default(), Sightings::default());
+        for (sightings, seconds) in [(&mut here, [-2, 0]), (&mut there, [-1, 1])] {
+            for second in seconds {
+                let at = Timestamp::from_seconds(midnight + second);
+                sightings.note(who(KEY, 1, b"curl"), &Seen::once(at));
+            }
+        }
+        here.merge(there);
+        let mut days: Vec<_> =
+            here.iter().map(|(_, seen)| (seen.first.day(), seen.last.day(), seen.requests)).collect();
+        days.sort_unstable();
+        let day = Timestamp::from_seconds(midnight).day();
+        assert_eq!(days, [(day - 1, day - 1, 2), (day, day, 2)]);
+    }
+
+    #[test]
     fn memory_is_bounded_and_nothing_is_lost_for_it() {
-        for (key, most) in [(KEY, MOST_OF_A_KEY as usize), (None, MOST)] {
+        for (key, most) in [(KEY, MOST_OF_A_KEY), (None, MOST_STRANGERS)] {
             let (mut one, mut other) = (Sightings::default(), Sightings::default());
             for number in 0..30_000 {
                 one.note(who(key, number, b"a"), &seen());

@@ -1,19 +1,25 @@
 //! The audit log: append-only, each row with the digest of the one before.
 
+mod reading;
+
 use rusqlite::{Connection, OptionalExtension as _};
 
+use self::reading::Reading;
 use super::column;
-use crate::domain::audit::{Change, Row};
+use crate::domain::audit::{ACTIONS, Change, Row};
+use crate::domain::time::Timestamp;
 
 /// A row with its place in the chain.
 #[derive(Debug)]
 pub struct Chained {
     /// Its number, from 1 on.
     pub number: i64,
-    /// The row.
+    /// The row; where somebody else wrote it, as far as it can be read.
     pub row: Row,
-    /// Its digest, as it was kept.
-    pub digest: [u8; 32],
+    /// What was kept as its digest.
+    pub digest: Vec<u8>,
+    /// Whether each column has something such as the server writes.
+    pub is_sound: bool,
 }
 
 /// Which rows to list.
@@ -31,9 +37,11 @@ pub struct Filter {
 
 /// Appends a change to the chain, under the given id.
 pub fn append(connection: &Connection, id: String, change: Change) -> rusqlite::Result<()> {
+    debug_assert!(ACTIONS.contains(&change.action), "{} can be asked for", change.action);
+    // Whoever spoilt the last row's digest cannot keep changes from being noted: zeros stand for it.
     let previous_digest = connection
         .prepare_cached("SELECT digest FROM audit ORDER BY sequence DESC LIMIT 1")?
-        .query_row([], |row| row.get(0))
+        .query_row([], |row| Reading::of(row).value("digest"))
         .optional()?
         .unwrap_or_default();
     let (uid, pid) = change.actor.process();
@@ -93,17 +101,17 @@ pub fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<Ch
         .collect()
 }
 
-/// Returns the oldest rows behind the one with a number, up to the one with another, oldest first.
-pub fn slice(connection: &Connection, after: i64, until: i64, most: u32) -> rusqlite::Result<Vec<Chained>> {
+/// Returns the oldest rows from one number up to another, both included, oldest first.
+pub fn slice(connection: &Connection, from: i64, until: i64, most: u32) -> rusqlite::Result<Vec<Chained>> {
     connection
         .prepare_cached(
             "SELECT *
              FROM audit
-             WHERE sequence > ?1 AND sequence <= ?2
+             WHERE sequence >= ?1 AND sequence <= ?2
              ORDER BY sequence
              LIMIT ?3",
         )?
-        .query_map((after, until, most), chained)?
+        .query_map((from, until, most), chained)?
         .collect()
 }
 
@@ -120,9 +128,9 @@ pub fn head(connection: &Connection) -> rusqlite::Result<(Option<Chained>, i64)>
         .prepare_cached("SELECT * FROM audit ORDER BY sequence DESC LIMIT 1")?
         .query_row([], chained)
         .optional()?;
-    // SQLite counts them for AUTOINCREMENT.
+    // SQLite counts them for AUTOINCREMENT, in a table that takes anything.
     let written = connection
-        .prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'audit'")?
+        .prepare_cached("SELECT CAST(seq AS INTEGER) FROM sqlite_sequence WHERE name = 'audit'")?
         .query_row([], |row| row.get(0))
         .optional()?;
     Ok((last, written.unwrap_or(0)))
@@ -135,22 +143,27 @@ pub fn exists(connection: &Connection, id: &str) -> rusqlite::Result<bool> {
         .query_row([id], |row| row.get(0))
 }
 
+impl Chained {
+    /// Returns the row's digest, as it was kept; nothing where that cannot be read, or any other part of the row.
+    pub fn seal(&self) -> Option<[u8; 32]> {
+        self.digest.as_slice().try_into().ok().filter(|_| self.is_sound)
+    }
+}
+
 fn chained(row: &rusqlite::Row<'_>) -> rusqlite::Result<Chained> {
-    Ok(Chained {
-        number: row.get("sequence")?,
-        digest: row.get("digest")?,
-        row: Row {
-            id: row.get("id")?,
-            at: column::time(row, "at")?,
-            via: row.get("via")?,
-            // A number that no process has was written by somebody else: what stands for it fits no digest either.
-            uid: row.get::<_, Option<i64>>("uid")?.map(|uid| uid.try_into().unwrap_or(u32::MAX)),
-            pid: row.get::<_, Option<i64>>("pid")?.map(|pid| pid.try_into().unwrap_or(i32::MIN)),
-            action: row.get("action")?,
-            target: row.get("target")?,
-            before: row.get("before")?,
-            after: row.get("after")?,
-            previous_digest: row.get("previous_digest")?,
-        },
-    })
+    let mut reading = Reading::of(row);
+    let kept = Row {
+        id: reading.text("id")?,
+        at: Timestamp::from_millis(reading.value("at")?),
+        via: reading.text("via")?,
+        uid: reading.value("uid")?,
+        pid: reading.value("pid")?,
+        action: reading.text("action")?,
+        target: reading.text("target")?,
+        before: reading.optional_text("before")?,
+        after: reading.optional_text("after")?,
+        previous_digest: reading.value("previous_digest")?,
+    };
+    let digest = reading.value("digest")?;
+    Ok(Chained { number: row.get("sequence")?, row: kept, digest, is_sound: reading.is_sound })
 }

@@ -6,6 +6,9 @@ use super::column;
 use crate::domain::id::KeyId;
 use crate::domain::time::Timestamp;
 
+/// A quarter of an hour, in seconds.
+const QUARTER: i64 = 900;
+
 /// How a key was used on a day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Profile {
@@ -13,9 +16,9 @@ pub struct Profile {
     pub day: i64,
     /// Answered requests.
     pub requests: u64,
-    /// Bit 0 is the first hour with a request in it, bit 23 the last.
+    /// Bit 0 is the first hour with a request in it that was let through, bit 23 the last.
     pub hours: u32,
-    /// The most requests in a quarter of an hour.
+    /// The most requests let through in a quarter of an hour.
     pub busiest_quarter: u64,
     /// The most requests let through in 60 seconds.
     pub peak_rate: u32,
@@ -46,6 +49,23 @@ pub fn note(connection: &Connection, key: KeyId, profile: &Profile) -> rusqlite:
             profile.peak_concurrent,
         ))
         .map(drop)
+}
+
+/// Counts requests of a key that were let through at a time; returns how many were in that quarter of an hour.
+pub fn count_in_quarter(
+    connection: &Connection,
+    key: KeyId,
+    at: Timestamp,
+    admitted: u64,
+) -> rusqlite::Result<u64> {
+    connection
+        .prepare_cached(
+            "INSERT INTO quarters (quarter, key_id, admitted)
+             VALUES (?1, ?2, ?3)
+             ON CONFLICT DO UPDATE SET admitted = admitted + excluded.admitted
+             RETURNING admitted",
+        )?
+        .query_row((quarter(at), key, column::from_count(admitted)), |row| column::count(row, "admitted"))
 }
 
 /// Returns the key's days from `from` on and before `before` on which it was used, the latest first.
@@ -80,6 +100,24 @@ pub fn delete_before(connection: &Connection, time: Timestamp, most: usize) -> r
         .execute((time.day(), super::rows(most)))
 }
 
+/// Forgets at most so many counts of quarters of an hour before the given time's; returns how many.
+pub fn delete_quarters_before(
+    connection: &Connection,
+    time: Timestamp,
+    most: usize,
+) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached(
+            "DELETE FROM quarters
+             WHERE (quarter, key_id) IN (SELECT quarter, key_id FROM quarters WHERE quarter < ?1 LIMIT ?2)",
+        )?
+        .execute((quarter(time), super::rows(most)))
+}
+
+fn quarter(time: Timestamp) -> i64 {
+    time.as_seconds().div_euclid(QUARTER)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,5 +149,20 @@ mod tests {
         assert_eq!(of(&database, key, 7, 9).unwrap(), [profile(8, 1, 1, [1, 1, 1]), day]);
         assert_eq!(delete_before(&database, Timestamp::from_seconds(8 * 86_400 + 1), 9).unwrap(), 1);
         assert_eq!(of(&database, key, 0, 9).unwrap(), [profile(8, 1, 1, [1, 1, 1])]);
+    }
+
+    #[test]
+    fn what_comes_late_counts_in_its_own_quarter() {
+        let mut database = Connection::open_in_memory().unwrap();
+        migrate::run(&mut database).unwrap();
+        let key = |number: u32| format!("key_{number:024}").parse::<KeyId>().unwrap();
+        let count = |number, at, admitted| {
+            count_in_quarter(&database, key(number), Timestamp::from_seconds(at), admitted).unwrap()
+        };
+        let counted = [(1, 899, 5), (1, 900, 2), (1, 0, 1), (2, 0, 4), (1, 1_799, 3)]
+            .map(|(number, at, admitted)| count(number, at, admitted));
+        assert_eq!(counted, [5, 2, 6, 4, 5]);
+        let forget = |at| delete_quarters_before(&database, Timestamp::from_seconds(at), 9).unwrap();
+        assert_eq!((forget(899), forget(900), forget(1_800)), (0, 2, 1));
     }
 }

@@ -1,18 +1,18 @@
 //! Who asked for what with each key, by UTC day.
 
+mod page;
+
+use std::collections::HashMap;
 use std::net::IpAddr;
 
-use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
+use rusqlite::{Connection, Row, named_params};
 
+use self::page::Page;
 use super::column;
 use crate::domain::id::KeyId;
 use crate::domain::scope::Scopes;
 use crate::domain::sighting::{Seen, Sighting};
 use crate::domain::time::Timestamp;
-
-/// How many rows a key may have in a day, before its rotation and after it each; what else is seen of it stands
-/// together, by endpoint, under no client.
-const MOST: usize = 500;
 
 /// What was seen of one client at one endpoint, all days together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,23 +37,18 @@ pub struct Sighted {
     pub last_at: Timestamp,
 }
 
-/// Adds what was seen to the day that its first request came in on; what had no known key is left out.
-pub fn add(connection: &Connection, sighting: &Sighting, seen: &Seen) -> rusqlite::Result<()> {
-    let Some(key) = sighting.key else { return Ok(()) };
-    let mut place = Place {
-        key,
-        day: seen.first.day(),
-        superseded: sighting.superseded,
-        client: column::to_text(sighting.client).unwrap_or_default(),
-        user_agent: &sighting.user_agent,
-        endpoint: sighting.endpoint,
-    };
-    let mut scopes = place.scopes(connection)?;
-    if scopes.is_none() && place.is_full(connection)? {
-        place = Place { client: String::new(), user_agent: "", ..place };
-        scopes = place.scopes(connection)?;
+/// Adds what was seen to the days that it was first seen on; what had no known key is left out.
+pub fn add<'a>(
+    connection: &Connection,
+    seen: impl IntoIterator<Item = (&'a Sighting, &'a Seen)>,
+) -> rusqlite::Result<()> {
+    let mut pages: HashMap<Page, Vec<_>> = HashMap::new();
+    for (sighting, seen) in seen {
+        let Some(key) = sighting.key else { continue };
+        let page = Page { key, day: seen.first.day(), superseded: sighting.superseded };
+        pages.entry(page).or_default().push((sighting, seen));
     }
-    place.add(connection, seen, scopes.unwrap_or(Scopes::NONE))
+    pages.iter().try_for_each(|(page, seen)| page.add(connection, seen))
 }
 
 /// Returns what was seen of a key from a day on (counted from the epoch), the latest first; of the time before
@@ -88,83 +83,6 @@ pub fn delete_before(connection: &Connection, time: Timestamp, most: usize) -> r
                  WHERE day < ?1 LIMIT ?2)",
         )?
         .execute((time.day(), super::rows(most)))
-}
-
-/// Where something seen is added to.
-struct Place<'a> {
-    key: KeyId,
-    day: i64,
-    superseded: bool,
-    client: String,
-    user_agent: &'a str,
-    endpoint: &'a str,
-}
-
-impl Place<'_> {
-    /// Returns the scopes that were called for there, if anything was seen.
-    fn scopes(&self, connection: &Connection) -> rusqlite::Result<Option<Scopes>> {
-        connection
-            .prepare_cached(
-                "SELECT scopes
-                 FROM sightings
-                 WHERE key_id = :key AND day = :day AND superseded = :superseded
-                   AND client = :client AND user_agent = :user_agent AND endpoint = :endpoint",
-            )?
-            .query_row(
-                named_params! {
-                    ":key": self.key,
-                    ":day": self.day,
-                    ":superseded": self.superseded,
-                    ":client": self.client,
-                    ":user_agent": self.user_agent,
-                    ":endpoint": self.endpoint,
-                },
-                scopes,
-            )
-            .optional()
-    }
-
-    fn is_full(&self, connection: &Connection) -> rusqlite::Result<bool> {
-        let rows: i64 = connection
-            .prepare_cached(
-                "SELECT count(*) FROM (
-                     SELECT 1 FROM sightings WHERE key_id = ?1 AND day = ?2 AND superseded = ?3 LIMIT ?4)",
-            )?
-            .query_row((self.key, self.day, self.superseded, super::rows(MOST)), |row| row.get(0))?;
-        Ok(rows >= super::rows(MOST))
-    }
-
-    fn add(&self, connection: &Connection, seen: &Seen, known: Scopes) -> rusqlite::Result<()> {
-        connection
-            .prepare_cached(
-                "INSERT INTO sightings (key_id, day, superseded, client, user_agent, endpoint,
-                     requests, errors, admitted, scopes, first_at, last_at)
-                 VALUES (:key, :day, :superseded, :client, :user_agent, :endpoint,
-                     :requests, :errors, :admitted, :scopes, :first_at, :last_at)
-                 ON CONFLICT DO UPDATE SET
-                     requests = requests + excluded.requests,
-                     errors = errors + excluded.errors,
-                     admitted = admitted + excluded.admitted,
-                     scopes = excluded.scopes,
-                     first_at = min(first_at, excluded.first_at),
-                     last_at = max(last_at, excluded.last_at)",
-            )?
-            .execute(named_params! {
-                ":key": self.key,
-                ":day": self.day,
-                ":superseded": self.superseded,
-                ":client": self.client,
-                ":user_agent": self.user_agent,
-                ":endpoint": self.endpoint,
-                ":requests": column::from_count(seen.requests),
-                ":errors": column::from_count(seen.errors),
-                ":admitted": column::from_count(seen.admitted),
-                ":scopes": known.union(seen.scopes).names().join(" "),
-                ":first_at": seen.first.as_millis(),
-                ":last_at": seen.last.as_millis(),
-            })
-            .map(drop)
-    }
 }
 
 fn sighted(row: &Row<'_>) -> rusqlite::Result<Sighted> {
@@ -236,7 +154,7 @@ mod tests {
         let database = database();
         let one = sighting("203.0.113.9", "curl");
         let see = |sighting: &Sighting, seconds, scope| {
-            add(&database, sighting, &seen(seconds, scope)).unwrap();
+            add(&database, [(sighting, &seen(seconds, scope))]).unwrap();
         };
         see(&one, DAY + 2, Scope::ModelsRead);
         see(&one, DAY + 1, Scope::ChatsCreate);
@@ -269,27 +187,31 @@ mod tests {
 
     #[test]
     fn a_key_s_rows_of_a_day_are_bounded_and_no_request_is_lost_for_it() {
-        let database = database();
-        let most = u64::try_from(MOST).unwrap();
-        for number in 0..most + 7 {
-            let agent = format!("agent {number}");
-            add(&database, &sighting("203.0.113.9", &agent), &seen(1, Scope::ModelsRead)).unwrap();
+        let most = usize::try_from(page::MOST).unwrap();
+        let agents = (0..most + 7).map(|number| sighting("203.0.113.9", &format!("agent {number}")));
+        let agents: Vec<Sighting> = agents.collect();
+        // One by one, in two batches, and all at once.
+        for at_once in [1, most - 3, most + 7] {
+            let database = database();
+            let see = |sightings: &[Sighting], seen: &Seen| {
+                add(&database, sightings.iter().map(|sighting| (sighting, seen))).unwrap();
+            };
+            agents.chunks(at_once).for_each(|agents| see(agents, &seen(1, Scope::ModelsRead)));
+            // Who is known by then is still told apart, and so is what comes after a rotation, or on another day.
+            see(&agents[4..5], &seen(1, Scope::FilesRead));
+            let after = Sighting { superseded: true, ..sighting("203.0.113.9", "new") };
+            see(&[after, sighting("203.0.113.9", "late")], &seen(1, Scope::ModelsRead));
+            let rows = of(&database, key('1'), None, 0).unwrap();
+            assert_eq!(rows.len(), most + 2, "{at_once} at once");
+            assert_eq!(rows.iter().map(|row| row.requests).sum::<u64>(), 3 * (most as u64 + 10));
+            let others = rows.iter().find(|row| row.client.is_none()).unwrap();
+            assert_eq!((others.user_agent.as_str(), others.requests), ("", 24));
+            let known = rows.iter().find(|row| row.user_agent == "agent 4").unwrap();
+            assert_eq!((known.requests, known.scopes.names()), (6, vec!["models:read", "files:read"]));
+            assert!(rows.iter().any(|row| row.user_agent == "new"));
+            see(&[sighting("203.0.113.9", "next day")], &seen(DAY, Scope::ModelsRead));
+            assert!(of(&database, key('1'), None, 1).unwrap()[0].client.is_some());
         }
-        // Who is known by then is still told apart, and so is what comes after a rotation, or on another day.
-        let known = sighting("203.0.113.9", "agent 4");
-        add(&database, &known, &seen(1, Scope::FilesRead)).unwrap();
-        let after = Sighting { superseded: true, ..sighting("203.0.113.9", "new") };
-        add(&database, &after, &seen(1, Scope::ModelsRead)).unwrap();
-        let rows = of(&database, key('1'), None, 0).unwrap();
-        assert_eq!(rows.len(), MOST + 2);
-        assert_eq!(rows.iter().map(|row| row.requests).sum::<u64>(), 3 * (most + 9));
-        let others = rows.iter().find(|row| row.client.is_none()).unwrap();
-        assert_eq!((others.user_agent.as_str(), others.requests), ("", 21));
-        let known = rows.iter().find(|row| row.user_agent == "agent 4").unwrap();
-        assert_eq!((known.requests, known.scopes.names()), (6, vec!["models:read", "files:read"]));
-        assert!(rows.iter().any(|row| row.user_agent == "new"));
-        add(&database, &sighting("203.0.113.9", "next day"), &seen(DAY, Scope::ModelsRead)).unwrap();
-        assert!(of(&database, key('1'), None, 1).unwrap()[0].client.is_some());
     }
 
     #[test]
@@ -297,7 +219,7 @@ mod tests {
         let database = database();
         for (number, day) in [(1, 4), (2, 4), (3, 5), (4, 6)] {
             let sighting = sighting("203.0.113.9", &number.to_string());
-            add(&database, &sighting, &seen(day * DAY + 9, Scope::ModelsRead)).unwrap();
+            add(&database, [(&sighting, &seen(day * DAY + 9, Scope::ModelsRead))]).unwrap();
         }
         let time = Timestamp::from_seconds(6 * DAY + 1);
         assert_eq!([2, 2, 2].map(|most| delete_before(&database, time, most).unwrap()), [2, 1, 0]);

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_service::{Service, apply_fn};
-use actix_tls::connect::rustls_0_23::native_roots_cert_store;
 use actix_tls::connect::{
     ConnectError, ConnectInfo, Connection, Connector as TcpConnector, ConnectorService,
 };
@@ -14,6 +13,7 @@ use rustls::ClientConfig;
 use tokio::net::TcpStream;
 
 use super::model_server::{KEPT_IDLE, ModelServer};
+use crate::roots::{self, NoRoots};
 
 /// No connection lives longer, so that a changed address is noticed.
 const LONGEST_LIFE: Duration = Duration::from_secs(600);
@@ -26,10 +26,8 @@ pub struct Connections {
 
 /// No encrypted upstream can be trusted.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "upstreams: no trusted certificates are installed, so that https cannot be used ({0}): install ca-certificates"
-)]
-pub struct TlsError(#[from] std::io::Error);
+#[error("upstreams: https cannot be used: {0}")]
+pub struct TlsError(#[from] NoRoots);
 
 impl Connections {
     /// Reads the system's certificates, if an upstream needs them.
@@ -37,10 +35,7 @@ impl Connections {
         if !servers.iter().any(|server| server.is_tls()) {
             return Ok(Self { tls: None });
         }
-        let roots = native_roots_cert_store()?;
-        let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { tls: Some(Arc::new(config)) })
+        Ok(Self { tls: Some(Arc::new(roots::client_config()?)) })
     }
 
     /// Returns a client for one upstream, for the worker that calls.

@@ -1,5 +1,9 @@
 //! Alerts: each kind that can be provoked, and what becomes of it.
 
+mod crashes;
+mod encrypted;
+mod floods;
+mod habits;
 mod rules;
 mod webhooks;
 
@@ -64,6 +68,7 @@ fn guessing_keys_from_one_address_is_one_alert_about_it() {
         (&json!(30), &json!("open"), &Value::Null)
     );
     assert_eq!((&alert["object"], &alert["details"]["ip"]), (&json!("alert"), &json!("127.0.0.1")));
+    assert_eq!(alert["details"].get("user_agent"), None, "{alert}");
     let summary = alert["summary"].as_str().unwrap();
     assert!(summary.starts_with("Somebody at 127.0.0.1 tries invalid keys: "), "{summary}");
     // It is over when nobody has tried for a while; another attempt or two are no new one.

@@ -36,7 +36,8 @@ fn export(server: &TestServer) -> Vec<Value> {
 /// Does to the log what only somebody with the database's file can.
 fn tamper(server: &TestServer, statements: &str) {
     let database = Connection::open(server.path("mcpd.db")).unwrap();
-    let triggers = "DROP TRIGGER audit_is_never_changed; DROP TRIGGER audit_is_never_shortened;";
+    let triggers = "DROP TRIGGER audit_is_never_changed; DROP TRIGGER audit_is_never_shortened;
+        PRAGMA ignore_check_constraints = ON;";
     database.execute_batch(&format!("BEGIN; {triggers} {statements}; COMMIT")).unwrap();
 }
 
@@ -98,6 +99,12 @@ fn whatever_is_done_to_the_audit_log_in_the_file_is_found_and_named() {
         ("UPDATE audit SET uid = 0 WHERE sequence = 2", 2, "changed"),
         ("UPDATE audit SET uid = -5 WHERE sequence = 2", 2, "changed"),
         ("UPDATE audit SET sequence = -1 WHERE sequence = 3", 3, "number -1 follows on number 0"),
+        ("UPDATE audit SET sequence = 0 WHERE sequence = 3", 3, "number 0 follows on number 0"),
+        (
+            "UPDATE audit SET sequence = -9223372036854775808 WHERE sequence = 3",
+            3,
+            "number -9223372036854775808 follows on number 0",
+        ),
         ("UPDATE audit SET after = NULL WHERE sequence = 1", 1, "changed"),
         ("UPDATE audit SET digest = zeroblob(32) WHERE sequence = 4", 4, "changed"),
         ("UPDATE audit SET previous_digest = zeroblob(32) WHERE sequence = 4", 4, "follow"),
@@ -114,11 +121,57 @@ fn whatever_is_done_to_the_audit_log_in_the_file_is_found_and_named() {
         assert_eq!(told["ok"], false, "{statements}");
         assert_eq!(told["first_bad"]["id"], before[number - 1]["id"], "{statements}: {told}");
         assert!(told["first_bad"]["reason"].as_str().unwrap().contains(reason), "{statements}: {told}");
+        export(&server);
     }
     let server = server_with(3);
     tamper(&server, "DELETE FROM audit");
     let told = verify(&server);
     assert_eq!((&told["ok"], &told["first_bad"]["id"]), (&json!(false), &json!(null)), "{told}");
+}
+
+#[test]
+fn what_cannot_be_read_in_the_audit_log_is_named_as_changed() {
+    let cases = [
+        "UPDATE audit SET target = CAST(x'6bff' AS TEXT) WHERE sequence = 3",
+        "UPDATE audit SET after = CAST(x'22ff22' AS TEXT) WHERE sequence = 3",
+        "UPDATE audit SET before = 'no JSON' WHERE sequence = 3",
+        "UPDATE audit SET via = 'nobody' WHERE sequence = 3",
+        "UPDATE audit SET at = 9223372036854775807 WHERE sequence = 3",
+        "UPDATE audit SET uid = -5 WHERE sequence = 3",
+        "UPDATE audit SET pid = 1 << 40 WHERE sequence = 3",
+        "UPDATE audit SET digest = zeroblob(64) WHERE sequence = 3",
+        "UPDATE audit SET digest = x'' WHERE sequence = 3",
+        "UPDATE audit SET previous_digest = x'00' WHERE sequence = 3",
+    ];
+    // In the middle of the log, and at its end.
+    for (statements, rows) in cases.iter().flat_map(|statements| [(statements, 4), (statements, 3)]) {
+        let server = server_with(rows);
+        let id = export(&server)[2]["id"].clone();
+        tamper(&server, statements);
+        assert_eq!(export(&server).len(), rows, "{statements}");
+        assert_eq!(
+            server.admin(Request::get("/admin/v1/audit")).expect(200).json()["data"][rows - 3]["id"],
+            id
+        );
+        // Whoever did it cannot keep keys from being changed.
+        server.key(json!({}));
+        let told = verify(&server);
+        assert_eq!((&told["ok"], &told["first_bad"]["id"]), (&json!(false), &id), "{statements}: {told}");
+        assert!(told["first_bad"]["reason"].as_str().unwrap().contains("changed"), "{statements}: {told}");
+    }
+    let server = server_with(3);
+    tamper(&server, "UPDATE audit SET id = CAST(x'61ff' AS TEXT) WHERE sequence = 2");
+    assert_eq!(verify(&server)["first_bad"]["id"], "a\u{fffd}");
+    let server = server_with(2);
+    tamper(&server, "UPDATE sqlite_sequence SET seq = 'many' WHERE name = 'audit'");
+    assert_eq!(verify(&server)["ok"], true);
+}
+
+#[test]
+fn an_exported_row_is_a_line_whatever_was_written_into_it() {
+    let server = server_with(3);
+    tamper(&server, "UPDATE audit SET after = '{\n\"name\":\r\n\"x\"}' WHERE sequence = 2");
+    assert_eq!(export(&server)[1]["after"], json!({"name": "x"}));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Binary, Folder, Request, TestServer, eventually};
@@ -127,6 +128,21 @@ fn one_backup_at_a_time_holds_up_nobody_and_ends_with_its_reader() {
 }
 
 #[test]
+fn a_backup_that_nobody_reads_on_is_ended() {
+    let server = TestServer::start();
+    server.call(&server.default_key(), upload(24 * MEBIBYTE)).expect(200);
+    let reader = backup().bearer(&server.token).open(server.admin);
+    let bytes: usize = reader.header("content-length").unwrap().parse().unwrap();
+    server.admin(backup()).expect_error(409, "backup_running");
+    eventually("another backup can be made", || {
+        server.pass(61);
+        server.admin(backup()).status == 200
+    });
+    let read = reader.finish().body.len();
+    assert!(read < bytes, "all {bytes} bytes came");
+}
+
+#[test]
 fn a_backup_that_is_being_made_is_its_owner_s_alone_and_writers_go_on() {
     let server = TestServer::start();
     server.call(&server.default_key(), upload(24 * MEBIBYTE)).expect(200);
@@ -157,6 +173,33 @@ fn a_backup_that_is_being_made_is_its_owner_s_alone_and_writers_go_on() {
     assert!(!modes.is_empty() && modes.iter().all(|mode| *mode == 0o600), "{modes:?}");
     assert!(changes > 0, "no change while a backup was being made");
     assert_eq!(beside(&server), [""; 0]);
+}
+
+/// Tells whether the process has a thread that gives way to all others.
+fn is_gentle(binary: &Binary) -> bool {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", binary.pid())).unwrap();
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok());
+    names.into_iter().any(|name| name.trim() == "gently")
+}
+
+#[test]
+fn a_backup_is_noted_by_a_thread_that_gives_way_to_nobody() {
+    let binary = Binary::start("");
+    binary.call(&binary.default_key(), upload(24 * MEBIBYTE)).expect(200);
+    // Whoever waits for the one writer holds it as soon as it is free.
+    let database = Connection::open(binary.path("data/mcpd.db")).unwrap();
+    binary.admin(Request::get("/admin/v1/usage")).expect(200);
+    let kept = || database.query_row("SELECT count(*) FROM windows", [], |row| row.get(0)) == Ok(1);
+    eventually("all that was counted is written", kept);
+    database.execute_batch("BEGIN IMMEDIATE").unwrap();
+    thread::scope(|scope| {
+        let answer = scope.spawn(|| binary.admin(backup()));
+        eventually("the copy is being made", || is_gentle(&binary));
+        eventually("the copy is made", || !is_gentle(&binary));
+        assert!(!answer.is_finished(), "the copy was noted though nobody could write");
+        database.execute_batch("COMMIT").unwrap();
+        answer.join().unwrap().expect(200);
+    });
 }
 
 #[test]

@@ -2,10 +2,12 @@
 
 mod asked;
 mod help;
+mod interrupted;
 mod keys;
 mod restore;
 mod rules;
 mod status;
+mod terminal;
 
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -112,17 +114,24 @@ fn the_audit_log_is_listed_proved_and_exported() {
     binary.admin(change).expect(200);
     let table = run(&binary.folder, &["audit", "--limit", "1"]).done();
     let row: Vec<&str> = table.lines().nth(1).unwrap().split_whitespace().collect();
-    assert_eq!(row[1..], ["token", "key.update", &id, "desktop", "enabled,", "name"], "{table}");
+    assert_eq!(row[1..5], ["token", "key.update", &id, "desktop"], "{table}");
+    assert_eq!(row[5..].join(" "), "enabled: true → false, name: laptop → desktop", "{table}");
     assert!(table.ends_with("There are older ones: see --limit, or `mcpd audit export`.\n"), "{table}");
     let created = run(&binary.folder, &["audit", "--action", "key.create", "--target", &id, "--json"]).done();
     let created: Value = serde_json::from_str(&created).unwrap();
     assert_eq!(created["data"].as_array().unwrap().len(), 1);
+
+    let told = run(&binary.folder, &["audit", "--action", "key.created"]).failed(2);
+    assert!(told.contains("`action` must be one of key.create, "), "{told}");
 
     let all = run(&binary.folder, &["audit", "export"]).done();
     assert_eq!(all, binary.admin(Request::get("/admin/v1/audit/export")).expect(200).text());
     assert_eq!(all.lines().count(), 3);
     let file = binary.folder.path().join("audit.jsonl");
     assert_eq!(run(&binary.folder, &["audit", "export", "audit.jsonl"]).done(), "");
+    let told = run(&binary.folder, &["audit", "export", "again.jsonl", "--json"]).done();
+    let expected = json!({"object": "audit_export", "file": "again.jsonl", "rows": 3});
+    assert_eq!(serde_json::from_str::<Value>(&told).unwrap(), expected);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), all);
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     let told = run(&binary.folder, &["audit", "export", "audit.jsonl"]).failed(1);
@@ -190,6 +199,7 @@ fn wrong_usage_ends_with_status_2_and_shows_no_secret() {
         &["keys"],
         &["keys", "migration"],
         &["explain"],
+        &["explain", "--path", "/v1/files"],
         &["explain", "some-request", "--key-stdin"],
         &["explain", "--key-id", "x", "--key-stdin"],
         &["explain", secret],
@@ -200,5 +210,15 @@ fn wrong_usage_ends_with_status_2_and_shows_no_secret() {
     for arguments in cases {
         let told = run(&folder, arguments).failed(2);
         assert!(!told.contains("ABCDEFGHIJ"), "{arguments:?}: {told}");
+    }
+}
+
+#[test]
+fn too_little_to_explain_is_answered_with_what_to_say() {
+    let folder = Folder::new();
+    for arguments in [&["explain"][..], &["explain", "--ip", "::1"], &["explain", "--json"]] {
+        let told = run(&folder, arguments).failed(2);
+        let examples = ["`mcpd explain req_", "`mcpd explain --key-id laptop --method GET --path /v1/files`"];
+        assert!(examples.iter().all(|example| told.contains(example)) && told.lines().count() == 1, "{told}");
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use rusqlite::Connection;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::binary::{CONFIG, command, make_certificate};
 use crate::harness::{Binary, Folder, Request, eventually};
@@ -349,6 +349,12 @@ fn check_says_whether_a_configuration_is_good() {
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(said.contains("mcpd.toml: ok") && said.contains("echo"), "{said}");
     assert!(output.stderr.is_empty(), "{output:?}");
+    let output = run(command(&folder, &["check", "--json"]));
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&told["ok"], &told["file"], &told["upstreams"]),
+        (&json!(true), &json!("mcpd.toml"), &json!(["echo"]))
+    );
     assert_eq!(list(folder.path()), before);
     let other = folder.path().join("other.toml");
     fs::write(&other, "log.levels = \"debug\"\n").unwrap();
@@ -512,6 +518,20 @@ fn a_certificate_without_its_own_key_is_refused() {
         make_certificate(folder.path(), "other");
         fs::write(folder.path().join("empty"), "").unwrap();
         (files.to_owned(), faults_of(folder.path(), command(&folder, &["serve"]), &names))
+    }));
+}
+
+#[test]
+fn an_encrypted_upstream_is_refused_where_no_certificate_is_trusted() {
+    let upstream = "[[upstreams]]\nname = \"u\"\nkind = \"openai\"\nbase_url = \"https://127.0.0.1:9\"\nmodels = [\"m\"]\n";
+    expect_all(["serve", "check"].map(|what| {
+        let folder = ready(upstream);
+        let mut command = command(&folder, &[what]);
+        command.env("SSL_CERT_FILE", "/dev/null").env_remove("SSL_CERT_DIR");
+        (
+            what.to_owned(),
+            faults_of(folder.path(), command, &["upstreams", "https", "install ca-certificates"]),
+        )
     }));
 }
 

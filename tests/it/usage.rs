@@ -1,5 +1,7 @@
 //! Usage: every answered request counts once, however it ends and however it is looked at.
 
+mod floods;
+mod kinds;
 mod large;
 mod time_zones;
 mod upgrade;
@@ -29,6 +31,13 @@ fn obedient() -> FakeUpstream {
             }
             "refuse" => write_json(connection, 400, &json!({"error": "no"})),
             "fail" => write_json(connection, 500, &json!({"error": "no"})),
+            "forbid" => write_json(connection, 401, &json!({"error": "no"})),
+            "limit" => write_json(connection, 429, &json!({"error": "no"})),
+            "garbage" => {
+                let _ = connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n<html>");
+            }
+            "hang up" => return false,
+            "stall" => return wait_for_close(connection),
             "stream" => {
                 begin_stream(connection);
                 send_event(connection, "{\"choices\":[1]}");
@@ -42,6 +51,12 @@ fn obedient() -> FakeUpstream {
             "break off" => {
                 begin_stream(connection);
                 send_event(connection, "{\"choices\":[1]}");
+                return false;
+            }
+            "fault" => {
+                begin_stream(connection);
+                send_event(connection, "{\"choices\":[1]}");
+                send_event(connection, "{\"error\":{\"message\":\"no\"}}");
                 return false;
             }
             "hang" => {
@@ -60,7 +75,7 @@ fn serving(upstream: &FakeUpstream) -> TestServer {
 }
 
 fn chat(model: &str, text: &str) -> Request {
-    let stream = matches!(text, "stream" | "break off" | "hang");
+    let stream = matches!(text, "stream" | "break off" | "fault" | "hang");
     let messages = json!([{"role": "user", "content": text}]);
     Request::post(CHAT, &json!({"model": model, "stream": stream, "messages": messages}))
 }
@@ -176,7 +191,7 @@ fn every_answered_request_counts_exactly_once_in_every_grouping() {
     assert_eq!((by_endpoint["/v1/models/{id}"], by_endpoint["/v1/key"]), (2 * N, 1));
     assert_eq!(by_endpoint.keys().filter(|endpoint| endpoint.contains("nothing")).count(), 0);
     let by_model = by(&server, "model");
-    assert_eq!((by_model["m"], by_model["n"]), (6 * N, N));
+    assert_eq!((by_model["m"], by_model["n"]), (7 * N, N));
     assert_eq!(by_model.keys().collect::<Vec<_>>(), ["m", "n", "null"], "no made-up names");
 
     totals_agree(&server, all);

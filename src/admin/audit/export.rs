@@ -34,17 +34,19 @@ pub(in super::super) async fn export(call: Call) -> Result<HttpResponse, ApiErro
 }
 
 fn lines(rooms: Arc<Rooms>, until: i64) -> impl Stream<Item = Result<Bytes, EndedEarly>> {
-    try_unfold((rooms, 0), move |(rooms, after)| async move {
+    // From the lowest number on: what somebody else put before the first row is handed out too.
+    try_unfold((rooms, Some(i64::MIN)), move |(rooms, from)| async move {
+        let Some(from) = from else { return Ok(None) };
         let reader = Arc::clone(&rooms);
         // What went wrong is in the log.
-        let slice = block(move || read(&reader, after, until)).await.map_err(|_| EndedEarly)?;
-        Ok(slice.map(|(bytes, last)| (bytes, (rooms, last))))
+        let slice = block(move || read(&reader, from, until)).await.map_err(|_| EndedEarly)?;
+        Ok(slice.map(|(bytes, last)| (bytes, (rooms, last.checked_add(1)))))
     })
 }
 
 /// Returns the next rows, written out, and the number of the last; nothing behind the last of all.
-fn read(rooms: &Rooms, after: i64, until: i64) -> Result<Option<(Bytes, i64)>, StoreError> {
-    let rows = rooms.store.read(|db| audit::slice(db, after, until, SLICE))?;
+fn read(rooms: &Rooms, from: i64, until: i64) -> Result<Option<(Bytes, i64)>, StoreError> {
+    let rows = rooms.store.read(|db| audit::slice(db, from, until, SLICE))?;
     let Some(last) = rows.last().map(|row| row.number) else { return Ok(None) };
     let mut text = Vec::new();
     for row in rows {

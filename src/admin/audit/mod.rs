@@ -12,6 +12,7 @@ pub(super) use verify::{VerificationView, verify};
 
 use super::Call;
 use super::LIST;
+use crate::domain::audit::ACTIONS;
 use crate::domain::hex;
 use crate::http::ApiError;
 use crate::http::list::Page;
@@ -62,6 +63,10 @@ pub(super) async fn list(call: Call) -> Result<HttpResponse, ApiError> {
     let query: ListQuery = call.query()?;
     let limit = LIST.check(query.limit.as_deref())?;
     let ListQuery { after, action, target, .. } = query;
+    if action.as_deref().is_some_and(|action| !ACTIONS.contains(&action)) {
+        let known = ACTIONS.join(", ");
+        return Err(ApiError::bad_request(format!("the query string: `action` must be one of {known}")));
+    }
     let filter = store::audit::Filter { after, action, target, limit: limit + 1 };
     let rows = call
         .block(move |rooms| {
@@ -79,7 +84,10 @@ pub(super) async fn list(call: Call) -> Result<HttpResponse, ApiError> {
 impl AuditRow {
     fn new(chained: Chained) -> Self {
         let Chained { row, digest, .. } = chained;
-        let json = |text: Option<String>| text.and_then(|text| RawValue::from_string(text).ok());
+        // A line's end stands between the parts of JSON only; an exported row is one line.
+        let line =
+            |text: String| if text.contains(['\n', '\r']) { text.replace(['\n', '\r'], " ") } else { text };
+        let json = |text: Option<String>| text.and_then(|text| RawValue::from_string(line(text)).ok());
         Self {
             id: row.id,
             at: row.at.to_string(),

@@ -54,7 +54,7 @@ fn walk(rooms: &Rooms) -> Result<VerificationView, StoreError> {
     let mut bad = follow(&mut chain, &stray).err().map(|(row, fault)| (Some(row.row.id.clone()), fault));
     while bad.is_none() && chain.number() < until {
         let after = chain.number();
-        let slice = rooms.store.read(|db| audit::slice(db, after, until, SLICE))?;
+        let slice = rooms.store.read(|db| audit::slice(db, after + 1, until, SLICE))?;
         bad = match follow(&mut chain, &slice) {
             Err((row, fault)) => Some((Some(row.row.id.clone()), fault)),
             Ok(()) if chain.number() == after => Some((last_id(last.as_ref()), Break::Cut(until))),
@@ -68,14 +68,14 @@ fn walk(rooms: &Rooms) -> Result<VerificationView, StoreError> {
         ok: first_bad.is_none(),
         rows: chain.rows(),
         first_bad,
-        head: hex::encode(&last.map_or([0; 32], |last| last.digest)),
+        head: hex::encode(&last.map_or(vec![0; 32], |last| last.digest)),
     })
 }
 
 /// Follows the chain along rows; fails with the first that does not hold.
 fn follow<'a>(chain: &mut Chain, rows: &'a [Chained]) -> Result<(), (&'a Chained, Break)> {
     rows.iter()
-        .try_for_each(|row| chain.follow(row.number, &row.row, row.digest).map_err(|fault| (row, fault)))
+        .try_for_each(|row| chain.follow(row.number, &row.row, row.seal()).map_err(|fault| (row, fault)))
 }
 
 fn last_id(last: Option<&Chained>) -> Option<String> {

@@ -6,14 +6,13 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_tls::connect::rustls_0_23::native_roots_cert_store;
 use awc::Connector;
 use awc::error::SendRequestError;
-use rustls::ClientConfig;
 
 use super::super::render::render;
 use crate::clock::Clock;
 use crate::domain::webhook::Webhook;
+use crate::roots::{self, NoRoots};
 
 /// How long a webhook may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -99,10 +98,7 @@ impl Post {
         if let Some(client) = self.tls.borrow().as_ref() {
             return Ok(client.clone());
         }
-        let roots = native_roots_cert_store()
-            .map_err(|_| "no trusted certificates are installed: install ca-certificates")?;
-        let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let config = roots::client_config().map_err(|_| NoRoots::WHY)?;
         let made = client(Connector::new().rustls_0_23(Arc::new(config)).timeout(PATIENCE));
         *self.tls.borrow_mut() = Some(made.clone());
         Ok(made)

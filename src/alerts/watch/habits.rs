@@ -40,7 +40,7 @@ pub(super) struct Habits {
 }
 
 impl Habits {
-    /// Returns the days on which a key was used before today, the latest first.
+    /// Returns the days on which a key was let through before today, the latest first.
     pub(super) fn of(&mut self, store: &Store, key: KeyId, today: i64) -> Result<Arc<[Profile]>, StoreError> {
         if let Some((day, profiles)) = self.read.get(&key)
             && *day == today
@@ -50,7 +50,9 @@ impl Habits {
         if self.read.len() >= MOST_KEYS {
             self.read.retain(|_, (day, _)| *day == today);
         }
-        let found = store.read(|connection| profiles::of(connection, key, today - KEPT, today))?;
+        let mut found = store.read(|connection| profiles::of(connection, key, today - KEPT, today))?;
+        // On the others it was only refused.
+        found.retain(|day| day.hours != 0);
         let found: Arc<[Profile]> = found.into();
         if self.read.len() < MOST_KEYS {
             self.read.insert(key, (today, Arc::clone(&found)));

@@ -176,8 +176,10 @@ pub(super) fn others(kind: Kind, latest: &Name) -> Words {
 fn words(summary: String, details: Value, example: &Sighting) -> Words {
     let mut details = object(details);
     details.insert("ip".to_owned(), example.client.map(|ip| ip.to_string()).into());
-    details
-        .insert("user_agent".to_owned(), Some(&*example.user_agent).filter(|text| !text.is_empty()).into());
+    // Strangers' are not kept, so nothing is known of theirs.
+    if !example.user_agent.is_empty() {
+        details.insert("user_agent".to_owned(), (*example.user_agent).into());
+    }
     details.insert("endpoint".to_owned(), example.endpoint.into());
     Words { summary, details }
 }

@@ -88,14 +88,8 @@ fn render(keys: &Value, is_filtered: bool, screen: Screen) -> String {
         (true, false) => return "No keys. Make one with `mcpd keys create -i`.\n".to_owned(),
         _ => {}
     }
-    let fits = |text: &String| {
-        screen
-            .width
-            .is_none_or(|width| text.lines().all(|line| unicode_width::UnicodeWidthStr::width(line) <= width))
-    };
-    let plain = Screen { colours: false, ..screen };
     let all = COLUMNS.len();
-    let shown = (3..=all).rev().find(|most| fits(&table(rows, *most).render(plain))).unwrap_or(3);
+    let shown = (3..=all).rev().find(|most| table(rows, *most).fits(screen)).unwrap_or(3);
     let hidden = if shown < all { " `mcpd keys show KEY` tells all about one." } else { "" };
     format!("{}{}.{hidden}\n", table(rows, shown).render(screen), of(rows.len() as u64, "key"))
 }

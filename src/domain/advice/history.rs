@@ -5,7 +5,6 @@ use std::net::IpAddr;
 
 use crate::domain::scope::Scopes;
 use crate::domain::time::Timestamp;
-use crate::domain::usage::CLIENT_CLOSED_REQUEST;
 
 /// Routes whose requests name a model.
 const NAME_MODELS: [&str; 3] = ["/v1/chat/completions", "/v1/completions", "/v1/models/{id}"];
@@ -85,8 +84,8 @@ impl History {
             return;
         }
         match model {
-            // Most errors without a model are found before it matters.
-            "" if (400..500).contains(&status) && status != CLIENT_CLOSED_REQUEST => {}
+            // Nobody was answered by a model: what was asked for is found wrong, or left, before it matters.
+            "" if (400..500).contains(&status) => {}
             "" | OTHER_MODEL => self.has_unknown_models = true,
             model => *self.models.entry(model.to_owned()).or_default() += requests,
         }

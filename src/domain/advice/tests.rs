@@ -107,14 +107,14 @@ fn nothing_is_suggested_that_might_refuse_what_is_not_known() {
         assert_eq!(suggested(&advice, setting), None, "{history:?}");
         assert!(advice.notes[0].starts_with(&format!("{setting}: ")), "{:?}", advice.notes);
     }
-    // What named no model does not count against it, nor what failed before it was looked at.
+    // What named no model does not count against it, nor what failed or was left before it was looked at.
     let mut others = history(&["203.0.113.9"], &["m"]);
-    for (endpoint, status) in [("/v1/models", 200), (CHAT, 422), (CHAT, 429), (CHAT, 403)] {
+    for (endpoint, status) in [("/v1/models", 200), (CHAT, 422), (CHAT, 429), (CHAT, 403), (CHAT, 499)] {
         others.note_models(endpoint, status, "", 1);
     }
     others.note_models(CHAT, 403, "forbidden", 1);
     assert_eq!(suggested(&advice(&settings(), &others), "allowed_models").as_deref(), Some("m"));
-    for (endpoint, status) in [("/v1/models/{id}", 200), (CHAT, 499), (CHAT, 503)] {
+    for (endpoint, status) in [("/v1/models/{id}", 200), (CHAT, 503)] {
         let mut unknown = others.clone();
         unknown.note_models(endpoint, status, "", 1);
         assert_eq!(suggested(&advice(&settings(), &unknown), "allowed_models"), None, "{endpoint} {status}");

@@ -114,7 +114,7 @@ fn a_verdict_says_who_still_tries_an_old_key_that_has_ended() {
         text(&migration),
         format!(
             "The old key expired at {ended_at}, but 203.0.113.9 (python-requests/2.31) at /v1/models still \
-             tried it: 5 refused. Give them the new key."
+             tried it: 5 refused since the rotation. Give them the new key."
         )
     );
     migration.old_clients.remove(0);

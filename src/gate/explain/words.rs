@@ -73,7 +73,7 @@ pub(super) fn refused(step: Step, refusal: &Refusal, facts: &Facts<'_>) -> Strin
     let Some(entry) = &facts.entry else { return refused_unknown(step, refusal, facts) };
     let settings = &entry.key.settings;
     match refusal {
-        Refusal::MissingKey => refused_unknown(step, refusal, facts),
+        Refusal::KeyInQuery | Refusal::MissingKey => refused_unknown(step, refusal, facts),
         Refusal::InvalidKey | Refusal::ExpiredKey | Refusal::TooManyFailedAttempts { .. } => {
             let rotated = rotated(&entry.key, facts.keyring);
             format!("{}{rotated}{}", ended(&entry.key, facts.at), slowed(refusal, facts))
@@ -128,6 +128,9 @@ fn passed_by_anybody(step: Step) -> &'static str {
 
 fn refused_unknown(step: Step, refusal: &Refusal, facts: &Facts<'_>) -> String {
     let why = match step {
+        Step::BearerToken if *refusal == Refusal::KeyInQuery => {
+            "its query string carries a key, or a parameter that is there for one"
+        }
         Step::BearerToken => "no bearer token was sent",
         Step::Format => facts
             .flaw

@@ -19,7 +19,7 @@ use std::time::Duration;
 pub use add::add;
 pub(super) use histograms::{register_for_migration, register_functions};
 pub use prune::delete_before;
-pub use query::{MOST_ROWS, models_of, requests_in_quarter, sum};
+pub use query::{MOST_ROWS, models_of, sum};
 pub use verify::{Check, Difference, Verification, verify};
 
 use crate::domain::id::KeyId;

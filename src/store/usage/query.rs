@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::plan::{Part, Plan, plan};
 use super::rows::Found;
 use super::since::Since;
-use super::{EVERYBODY, Group, Query, Step, Sum, Sums, Tier, add, rows};
+use super::{EVERYBODY, Group, Query, Step, Sum, Sums, add, rows};
 use crate::domain::id::KeyId;
 use crate::domain::offset::Offset;
 use crate::domain::time::Timestamp;
@@ -182,14 +182,4 @@ fn key_of(connection: &Connection, owner: i64) -> rusqlite::Result<String> {
     connection
         .prepare_cached("SELECT key_id FROM usage_owners WHERE number = ?1")?
         .query_row([owner], |row| row.get(0))
-}
-
-/// Returns how many requests a key made in the quarter of an hour that the time lies in.
-pub fn requests_in_quarter(connection: &Connection, key: KeyId, time: Timestamp) -> rusqlite::Result<u64> {
-    let Some(owner) = add::owner(connection, &key.to_string())? else { return Ok(0) };
-    let start = Tier::Quarter.start_of(time.as_seconds());
-    connection
-        .prepare_cached("SELECT sum(requests) FROM usage WHERE step = ?1 AND start = ?2 AND owner = ?3")?
-        .query_row((Tier::Quarter.seconds(), start, owner), |row| row.get::<_, Option<i64>>(0))
-        .map(|requests| requests.unwrap_or(0).cast_unsigned())
 }

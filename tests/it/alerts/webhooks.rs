@@ -10,7 +10,7 @@ use super::alerts;
 use crate::harness::{Binary, Receiver, Request, Seen, TestServer, eventually, hex};
 
 const RULES: &str = "/admin/v1/alert-rules";
-const SECRET: &str = "the secret of the receiver";
+pub(super) const SECRET: &str = "the secret of the receiver";
 
 /// A rule that tells of keys that end soon: an alert for each such key.
 fn watch_ends(server: &TestServer, webhook: Value) -> String {
@@ -30,7 +30,8 @@ fn keys(receiver: &Receiver) -> Vec<Value> {
     receiver.alerts().iter().map(|alert| alert["key"].clone()).collect()
 }
 
-fn verify(seen: &Seen) {
+/// Fails the test unless what was seen is signed with the receiver's secret.
+pub(super) fn verify(seen: &Seen) {
     let timestamp = seen.header("x-mcp-timestamp").unwrap();
     let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
     let signed = [timestamp.as_bytes(), b".", &seen.body].concat();

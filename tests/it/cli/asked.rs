@@ -154,6 +154,7 @@ fn explain_sends_what_it_was_given_and_a_key_from_standard_input_only() {
             "",
             json!({"key_id": KEY, "method": "GET", "path": "/v1/files", "ip": "::1", "model": "m"}),
         ),
+        (&["--key-id", KEY, "--method", "get"], "", json!({"key_id": KEY, "method": "GET"})),
     ];
     for (arguments, input, body) in cases {
         let said = run_with(command(&daemon.folder, &[&["explain"], *arguments].concat()), input).done();
@@ -173,10 +174,21 @@ fn json_is_printed_as_it_came() {
     let body = "{\"b\":  1.50, \"a\": [\"ü\"], \"data\": []}";
     let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}", body.len());
     let daemon = FakeDaemon::answering(format!("{head}\r\n\r\n{body}"));
-    for arguments in
-        [&["alerts"][..], &["alerts", "rules"], &["audit"], &["keys", "advice", KEY], &["explain", "x"]]
-    {
+    for arguments in [
+        &["alerts"][..],
+        &["alerts", "rules"],
+        &["alerts", "acknowledge", "alert_1"],
+        &["audit"],
+        &["keys", "advice", KEY],
+        &["keys", "migration", KEY],
+        &["explain", "x"],
+    ] {
         assert_eq!(daemon.run(&[arguments, &["--json"]].concat()).done(), format!("{body}\n"));
+    }
+    // What ends with status 1 is told as well.
+    for arguments in [&["alerts", "test", "rule_1"][..], &["usage", "verify"], &["audit", "verify"]] {
+        let said = daemon.run(&[arguments, &["--json"]].concat());
+        assert_eq!((said.status, said.out), (Some(1), format!("{body}\n")), "{arguments:?}: {}", said.err);
     }
 }
 
@@ -200,7 +212,7 @@ fn what_the_daemon_refuses_is_told_in_its_words() {
     let wrong = json!({"ok": false, "checked": [], "first_difference": {"start": "x"}});
     let daemon = FakeDaemon::json("200 OK", &wrong);
     let told = daemon.run(&["usage", "verify"]).failed(1);
-    assert!(told.contains("do not add up") && told.contains("{\"start\":\"x\"}"), "{told}");
+    assert!(told.contains("do not add up: ") && told.contains(" at x for ") && !told.contains('{'), "{told}");
 }
 
 #[test]

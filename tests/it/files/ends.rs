@@ -122,7 +122,7 @@ fn a_download_that_its_client_leaves_gives_its_slot_back() {
     eventually("the slot is back", || server.call(&key, own()).status == 200);
     let counted = |figure| counted(&server, "/v1/files/{id}/content", 499, figure);
     eventually("it is counted", || counted("requests") == Some(1));
-    assert!(counted("bytes_out") > Some(0) && counted("bytes_out") < Some(LONG as u64));
+    assert!(counted("bytes_out") < Some(LONG as u64));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The binary itself, as a process.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -51,6 +52,39 @@ pub fn make_certificate(folder: &Path, name: &str) {
     assert!(output.status.success(), "{output:?}");
 }
 
+/// Makes a certificate for a name or address, such as `IP:127.0.0.1`, in `name.pem` with its key in `name.key`. It is
+/// signed by a certificate that `make_certificate` made.
+pub fn make_certificate_by(authority: &str, folder: &Path, name: &str, subject: &str) {
+    let file = |name: &str, suffix: &str| folder.join(format!("{name}.{suffix}"));
+    let config = format!(
+        "[req]\ndistinguished_name = name\nx509_extensions = leaf\nprompt = no\n[name]\nCN = {name}\n\
+         [leaf]\nbasicConstraints = critical, CA:FALSE\nsubjectAltName = {subject}\n"
+    );
+    std::fs::write(file(name, "conf"), config).unwrap();
+    let output = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "2",
+        ])
+        .args([("-config", file(name, "conf")), ("-CA", file(authority, "pem"))].map(flag).concat())
+        .args([("-CAkey", file(authority, "key")), ("-keyout", file(name, "key"))].map(flag).concat())
+        .args(flag(("-out", file(name, "pem"))))
+        .output()
+        .expect("openssl, from the package of that name");
+    assert!(output.status.success(), "{output:?}");
+}
+
+fn flag((name, value): (&str, PathBuf)) -> [OsString; 2] {
+    [name.into(), value.into()]
+}
+
 impl Binary {
     /// Starts it with more configuration, in TOML, and waits until it answers.
     pub fn start(toml: &str) -> Self {
@@ -61,7 +95,15 @@ impl Binary {
 
     /// Starts it in a folder that has a configuration.
     pub fn start_in(folder: Folder) -> Self {
-        let command = command(&folder, &["serve"]);
+        Self::start_trusting(None, folder)
+    }
+
+    /// Does the same with certificates to trust in place of the system's.
+    pub fn start_trusting(certificates: Option<&Path>, folder: Folder) -> Self {
+        let mut command = command(&folder, &["serve"]);
+        if let Some(file) = certificates {
+            command.env("SSL_CERT_FILE", file).env_remove("SSL_CERT_DIR");
+        }
         let seen = folder.path().to_owned();
         Self::spawn(folder, command, |_| seen)
     }

@@ -1,5 +1,6 @@
 //! A client that sends exactly what it is told, and reads exactly what comes.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -135,6 +136,40 @@ impl Request {
         let _ = connection.write_all(&self.bytes());
         Stream::read(connection)
     }
+}
+
+/// Sends requests without bodies to read back, one behind the other on a few connections, as fast as they are taken;
+/// returns how many were answered with which status.
+pub fn flood(to: SocketAddr, requests: &[Request]) -> BTreeMap<u16, usize> {
+    let part = requests.len().div_ceil(4).max(1);
+    std::thread::scope(|scope| {
+        let parts: Vec<_> =
+            requests.chunks(part).map(|part| scope.spawn(move || flood_connection(to, part))).collect();
+        let mut statuses = BTreeMap::new();
+        for status in parts.into_iter().flat_map(|part| part.join().unwrap()) {
+            *statuses.entry(status).or_default() += 1;
+        }
+        statuses
+    })
+}
+
+fn flood_connection(to: SocketAddr, requests: &[Request]) -> Vec<u16> {
+    let mut connection = TcpStream::connect(to).unwrap();
+    connection.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut writing = connection.try_clone().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let (last, others) = requests.split_last().unwrap();
+            for request in others {
+                writing.write_all(&request.clone().header("Connection", "keep-alive").bytes()).unwrap();
+            }
+            writing.write_all(&last.bytes()).unwrap();
+        });
+        let mut answers = Vec::new();
+        connection.read_to_end(&mut answers).unwrap();
+        let answers = String::from_utf8(answers).unwrap();
+        answers.split("HTTP/1.1 ").skip(1).map(|answer| answer[..3].parse().unwrap()).collect()
+    })
 }
 
 impl Answer {

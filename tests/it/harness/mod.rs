@@ -10,7 +10,7 @@ pub mod server;
 pub mod upstream;
 
 pub use binary::Binary;
-pub use http::{Answer, Request, Stream, escape};
+pub use http::{Answer, Request, Stream, escape, flood};
 pub use receiver::Receiver;
 pub use server::TestServer;
 pub use upstream::{FakeUpstream, Seen};

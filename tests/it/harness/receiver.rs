@@ -1,12 +1,16 @@
 //! A receiver of alerts that can go away and come back.
 
-use std::io::{BufReader, ErrorKind};
-use std::net::{SocketAddr, TcpListener};
+use std::io::{BufReader, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 use super::Seen;
@@ -20,6 +24,8 @@ pub struct Receiver {
 }
 
 struct State {
+    /// How it proves who it is, if it does.
+    tls: Option<Arc<ServerConfig>>,
     stop: AtomicBool,
     status: AtomicU16,
     taken: Mutex<Vec<Seen>>,
@@ -32,10 +38,25 @@ impl Receiver {
     }
 
     pub fn start_at(address: SocketAddr) -> Self {
+        Self::start_with(address, None)
+    }
+
+    /// Starts one that is asked over TLS, with the certificate `name.pem` and the key `name.key` of the folder.
+    pub fn start_tls(folder: &Path, name: &str) -> Self {
+        let file = |suffix: &str| folder.join(format!("{name}.{suffix}"));
+        let certificate = CertificateDer::from_pem_file(file("pem")).unwrap();
+        let key = PrivateKeyDer::from_pem_file(file("key")).unwrap();
+        let config = ServerConfig::builder().with_no_client_auth();
+        let config = config.with_single_cert(vec![certificate], key).unwrap();
+        Self::start_with(SocketAddr::from(([127, 0, 0, 1], 0)), Some(Arc::new(config)))
+    }
+
+    fn start_with(address: SocketAddr, tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         listener.set_nonblocking(true).unwrap();
         let state = Arc::new(State {
+            tls,
             stop: AtomicBool::new(false),
             status: AtomicU16::new(200),
             taken: Mutex::default(),
@@ -58,7 +79,8 @@ impl Receiver {
 
     /// A URL of it, with a path that nobody should see.
     pub fn url(&self) -> String {
-        format!("http://{}/hidden-path?token=hidden-token", self.address)
+        let scheme = if self.state.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}/hidden-path?token=hidden-token", self.address)
     }
 
     pub fn answer_with(&self, status: u16) {
@@ -82,15 +104,24 @@ impl Receiver {
 }
 
 impl State {
-    fn answer(&self, mut connection: std::net::TcpStream) {
+    fn answer(&self, mut connection: TcpStream) {
         connection.set_nonblocking(false).unwrap();
         connection.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        let mut reader = BufReader::new(connection.try_clone().unwrap());
-        let Some(seen) = read_request(&mut reader) else { return };
+        match &self.tls {
+            Some(tls) => {
+                let session = ServerConnection::new(Arc::clone(tls)).unwrap();
+                self.answer_on(&mut StreamOwned::new(session, connection));
+            }
+            None => self.answer_on(&mut connection),
+        }
+    }
+
+    fn answer_on(&self, connection: &mut (impl Read + Write)) {
+        let Some(seen) = read_request(&mut BufReader::new(&mut *connection)) else { return };
         let status = self.status.load(Ordering::Relaxed);
         let place = if (200..300).contains(&status) { &self.taken } else { &self.refused };
         place.lock().unwrap().push(seen);
-        write_json(&mut connection, status, &json!({}));
+        write_json(connection, status, &json!({}));
     }
 }
 

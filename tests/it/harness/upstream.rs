@@ -78,7 +78,7 @@ impl FakeUpstream {
     }
 }
 
-pub fn write_json(connection: &mut TcpStream, status: u16, body: &Value) {
+pub fn write_json(connection: &mut impl Write, status: u16, body: &Value) {
     let body = body.to_string();
     let head = format!(
         "HTTP/1.1 {status} Told\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
@@ -135,7 +135,7 @@ fn serve(
     }
 }
 
-pub(super) fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Seen> {
+pub(super) fn read_request(reader: &mut impl BufRead) -> Option<Seen> {
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|length| *length > 0)?;
     let mut words = line.split_whitespace().map(ToOwned::to_owned);

@@ -141,6 +141,18 @@ fn nothing_is_suggested_that_the_past_does_not_tell() {
 }
 
 #[test]
+fn a_model_that_was_asked_about_is_one_that_the_key_needs() {
+    let server = TestServer::start();
+    let (key, made) = server.key(json!({}));
+    server.call(&key, Request::get("/v1/models/echo")).expect(200);
+    // What does not exist is needed by nobody.
+    server.call(&key, Request::get("/v1/models/nothing")).expect(404);
+    let told = advice(&server, &made);
+    assert_eq!(told["used"]["models"], json!([{"model": "echo", "requests": 1}]), "{told}");
+    assert_eq!(suggested(&told, "allowed_models"), Some(&json!(["echo"])), "{told}");
+}
+
+#[test]
 fn there_is_advice_for_keys_alone() {
     let server = TestServer::start();
     let (_, made) = server.key(json!({}));

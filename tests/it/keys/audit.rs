@@ -1,6 +1,6 @@
 //! The log of every change.
 
-use mcpd::domain::audit::Row;
+use mcpd::domain::audit::{ACTIONS, Row};
 use mcpd::domain::time::Timestamp;
 use serde_json::{Value, json};
 
@@ -129,6 +129,16 @@ fn the_audit_log_is_listed_page_by_page_and_by_what_was_done() {
     assert_eq!(audit(&server, "target=key_000000000000000000000000").len(), 0);
     for query in ["limit=0", "page=2", "actor=token"] {
         server.admin(Request::get(&format!("/admin/v1/audit?{query}"))).expect_error(400, "invalid_request");
+    }
+    // Nothing found would look as if nothing had been done.
+    for action in ["nope", "", "key", "KEY.CREATE", "key.create,key.update"] {
+        let answer = server.admin(Request::get(&format!("/admin/v1/audit?action={action}")));
+        let answer = answer.expect_error(400, "invalid_request");
+        let known = "`action` must be one of key.create, key.update, ";
+        assert!(message(&answer).contains(known), "{action}: {}", message(&answer));
+    }
+    for known in ACTIONS {
+        audit(&server, &format!("action={known}"));
     }
     // A page after nothing would look like the end of the list, or like its beginning.
     let row = page["last_id"].as_str().unwrap();

@@ -126,7 +126,7 @@ fn a_dead_key_that_is_still_tried_is_told_by_name() {
     assert!(safe && text.starts_with(&ended[..20]), "{text}");
     assert!(
         text.contains(
-            "203.0.113.9 (python-requests/2.31) at /v1/chat/completions still tried it: 14 refused"
+            "203.0.113.9 (python-requests/2.31) at /v1/chat/completions still tried it: 14 refused since the rotation"
         ),
         "{text}"
     );

@@ -1,10 +1,26 @@
 //! Rotated keys that are revoked once nobody uses them any more.
 
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
+use mcpd::clock::Clock;
+use mcpd::domain::audit::Actor;
+use mcpd::domain::key::{Name, Settings};
+use mcpd::domain::plan::Plans;
+use mcpd::domain::scope::Scopes;
+use mcpd::gate::{self, Demand, Gate};
+use mcpd::keys::{Keys, KeysError, Order, Rotation};
+use mcpd::store::Store;
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::{DAY, HOUR, after, audit, message, patch, path, read, rotate, rotated, status};
 use crate::harness::upstream::{begin_stream, send_event, wait_for_close};
-use crate::harness::{FakeUpstream, Request, TestServer, eventually};
+use crate::harness::{FakeUpstream, Folder, Request, TestServer, eventually};
 
 /// The key's status once it was looked for keys that are quiet.
 fn looked_at(server: &TestServer, made: &Value) -> Value {
@@ -89,6 +105,59 @@ fn a_key_is_left_alone_while_nobody_else_could_take_over_or_a_client_still_waits
     server.pass(DAY);
     assert!(!is_revoked(&server, &made));
     assert_eq!(looked_at(&server, &disabled), "disabled");
+}
+
+#[test]
+fn a_use_counts_from_the_moment_it_is_let_through_though_it_is_not_written_down_yet() {
+    let (folder, (clock, hand)) = (Folder::new(), Clock::manual());
+    let store = Arc::new(Store::open(&folder.path().join("mcpd.db")).unwrap());
+    let plans = BTreeMap::from([("standard".to_owned(), NonZeroU32::new(60))]);
+    let plans = Plans::new(plans, "standard".to_owned()).unwrap();
+    let keys = Keys::load(store, plans, clock.clone()).unwrap();
+    let gate = Gate::new(keys.keyring(), 10, clock, channel().0, Arc::default());
+
+    let pass = |seconds| hand.advance(Duration::from_secs(seconds));
+    let order = Order { actor: Actor::System, idempotency: None };
+    let settings = Settings::new(Name::parse("laptop").unwrap(), Scopes::EVERY, "standard");
+    let old = keys.issue::<KeysError>(order, || Ok(settings)).unwrap();
+    let [day, month] = [DAY, 30 * DAY].map(Duration::from_secs);
+    let rotation = Rotation { expire_old_in: month, expires_at: None, revoke_when_quiet: Some(day) };
+    keys.rotate::<KeysError>(old.key.id, order, || Ok(rotation)).unwrap();
+    let is_revoked = || keys.keyring().get(old.key.id).unwrap().key.revoked_at.is_some();
+    let look = || keys.revoke_quiet().map(|()| is_revoked()).unwrap();
+
+    // A request that came, and went again, after what was counted was written.
+    pass(DAY);
+    let token = old.token.unwrap();
+    let localhost = [127, 0, 0, 1].into();
+    let request =
+        gate::Request { bearer: Some(token.expose().as_bytes()), client: Some(localhost), peer: localhost };
+    drop(gate.admit(&request, Demand::AnyKey).unwrap());
+    assert!(!look());
+    pass(DAY - 1);
+    assert!(!look());
+    // One that lasts is a use until it ends.
+    let permit = gate.admit(&request, Demand::AnyKey).unwrap();
+    pass(2 * DAY);
+    assert!(!look());
+    drop(permit);
+    pass(DAY - 1);
+    assert!(!look());
+    pass(1);
+
+    // One that comes while the revocation waits for others to have written.
+    let others = Connection::open(folder.path().join("mcpd.db")).unwrap();
+    others.execute_batch("BEGIN IMMEDIATE").unwrap();
+    thread::scope(|scope| {
+        let looking = scope.spawn(look);
+        // By then it waits; if not, it sees the use all the same.
+        thread::sleep(Duration::from_millis(300));
+        drop(gate.admit(&request, Demand::AnyKey).unwrap());
+        others.execute_batch("COMMIT").unwrap();
+        assert!(!looking.join().unwrap());
+    });
+    pass(DAY);
+    assert!(look());
 }
 
 #[test]

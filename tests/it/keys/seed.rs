@@ -64,7 +64,7 @@ pub fn add(server: &TestServer, made: &Value, past: &Past) {
         last: at,
     };
     let database = database(server);
-    sightings::add(&database, &sighting, &seen).unwrap();
+    sightings::add(&database, [(&sighting, &seen)]).unwrap();
     if past.admitted > 0 {
         keys::note_use(&database, key, LastUse { at, ip: client }).unwrap();
     }

@@ -72,4 +72,7 @@ fn latencies_of_several_keys_add_up_to_the_microsecond() {
     }
     let told = binary.admin(Request::get(VERIFY)).expect(200).json();
     assert_eq!(told["ok"], true, "{told}");
+    // Of each key and of all of them, or there was nothing to add up.
+    let minutes = told["checked"][0]["rows"].as_u64().unwrap();
+    assert!(minutes >= 5, "{told}");
 }
