@@ -106,9 +106,7 @@ fn end_once_idle(handout: &Arc<Handout<Copy>>, clock: Clock) {
 
 /// Such as `mcpd-2026-11-24-180616.db`.
 fn file_name(now: Timestamp) -> String {
-    let seconds = Timestamp::from_seconds(now.as_seconds()).to_string();
-    let digits = seconds.trim_end_matches('Z').replace(':', "").replace('T', "-");
-    format!("mcpd-{digits}.db")
+    format!("mcpd-{}.db", now.in_file_name())
 }
 
 #[cfg(test)]

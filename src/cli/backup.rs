@@ -3,16 +3,15 @@
 use std::io::{IsTerminal as _, Write, stdout};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::SignalKind;
 
 use super::client::{self, Client};
-use super::output::print;
+use super::output::{PrivateFile, print};
 use super::progress::{Progress, size};
-use super::whole_file::WholeFile;
-use super::{Misuse, say};
+use super::{Misuse, interrupt, say};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -46,14 +45,9 @@ pub(super) fn run(arguments: &Arguments, config: Option<&Path>) -> Result<()> {
         bail!(Misuse("standard output cannot take the backup and JSON: name a file".to_owned()));
     }
     client::ask(config, async |client| {
-        let (mut interrupt, mut terminate) =
-            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         // A signal ends it like any other failure, so that no half of a backup is left.
-        tokio::select! {
-            done = make(client, arguments, is_piped) => done,
-            _ = interrupt.recv() => Err(anyhow!("interrupted: no backup was made")),
-            _ = terminate.recv() => Err(anyhow!("told to end: no backup was made")),
-        }
+        let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+        interrupt::unless(&signals, make(client, arguments, is_piped)).await
     })
 }
 
@@ -61,7 +55,12 @@ async fn make(client: &Client, arguments: &Arguments, is_piped: bool) -> Result<
     if is_piped {
         return copy(client, &mut stdout()).await.map(drop);
     }
-    let mut file = WholeFile::begin(&arguments.file, arguments.force)?;
+    let path = &arguments.file;
+    let mut file = match (arguments.force, path.symlink_metadata()) {
+        (false, Ok(_)) => bail!("{} is there already: name another file, or say --force", path.display()),
+        (false, Err(_)) => PrivateFile::create(path)?,
+        (true, _) => PrivateFile::replace(path)?,
+    };
     let bytes = copy(client, &mut file).await?;
     file.keep()?;
     tell(arguments, bytes)

@@ -27,7 +27,6 @@ mod status;
 mod table;
 mod terminal;
 mod usage;
-mod whole_file;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -167,7 +166,7 @@ mod tests {
     fn every_command_that_answers_does_so_as_json_too() {
         let mut without = Vec::new();
         look(&super::Arguments::command(), &mut without);
-        // Those that only have others below them, the daemon itself, and what is in a format of its own.
+        // Those that only have others below them, the daemon itself, and what has a format of its own.
         assert_eq!(without, ["mcpd", "serve", "keys", "metrics", "completions", "man"]);
     }
 

@@ -6,10 +6,11 @@ use std::io::{self, ErrorKind, IsTerminal as _, Write, stdout};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use serde_json::Value;
 
 use super::client::Answer;
+use crate::store::folder::folder_of;
 
 /// What standard output can show.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +36,7 @@ pub(super) struct PrivateFile {
     path: PathBuf,
     unfinished: PathBuf,
     file: File,
+    replaces: bool,
 }
 
 impl Screen {
@@ -102,26 +104,49 @@ impl PrivateFile {
         if path.symlink_metadata().is_ok() {
             return Err(there_already(path));
         }
+        Self::begin(path, false)
+    }
+
+    /// Makes a file that takes the place of one that is there, once it is complete; fails if that is no plain file.
+    pub(super) fn replace(path: &Path) -> Result<Self> {
+        match path.symlink_metadata() {
+            Ok(metadata) if !metadata.is_file() => {
+                bail!("{} is no plain file: name another", path.display())
+            }
+            _ => Self::begin(path, true),
+        }
+    }
+
+    fn begin(path: &Path, replaces: bool) -> Result<Self> {
         let mut unfinished = path.as_os_str().to_owned();
         unfinished.push(format!(".unfinished-{}", std::process::id()));
         let unfinished = PathBuf::from(unfinished);
         let mut options = OpenOptions::new();
         let file = options.write(true).create_new(true).mode(0o600).open(&unfinished);
         let file = file.map_err(|error| cannot_make(path, &error))?;
-        Ok(Self { path: path.to_owned(), unfinished, file })
+        Ok(Self { path: path.to_owned(), unfinished, file, replaces })
     }
 
     /// Keeps it, once it is complete: it is on the disk when this returns.
     pub(super) fn keep(self) -> Result<()> {
         self.file.sync_all()?;
+        self.name()?;
+        File::open(folder_of(&self.path))?.sync_all()?;
+        Ok(())
+    }
+
+    fn name(&self) -> Result<()> {
+        let rename =
+            || fs::rename(&self.unfinished, &self.path).map_err(|error| cannot_make(&self.path, &error));
+        if self.replaces {
+            return rename();
+        }
         // A second name, which unlike a new one takes nobody else's place; the first goes with the drop.
         match fs::hard_link(&self.unfinished, &self.path) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(there_already(&self.path)),
             // Not every file system has them.
-            Err(_) => {
-                fs::rename(&self.unfinished, &self.path).map_err(|error| cannot_make(&self.path, &error))
-            }
+            Err(_) => rename(),
         }
     }
 }

@@ -80,10 +80,11 @@ impl Table {
         rows.map(|row| self.lines(row, &widths, screen)).collect()
     }
 
-    /// Tells whether nothing that must stay whole is cut off at this width.
-    pub(super) fn fits(&self, width: Option<usize>) -> bool {
+    /// Tells whether nothing of it needs to be cut off at the end of the lines.
+    pub(super) fn fits(&self, screen: Screen) -> bool {
         let gaps = GAP.len() * self.columns.len().saturating_sub(1);
-        width.is_none_or(|width| self.widths(Some(width)).iter().sum::<usize>() + gaps <= width)
+        let width = self.widths(screen.width).iter().sum::<usize>() + gaps;
+        screen.width.is_none_or(|room| width <= room)
     }
 
     /// How wide each column is, so that all of them fit if they can.

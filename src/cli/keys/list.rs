@@ -89,7 +89,7 @@ fn render(keys: &Value, is_filtered: bool, screen: Screen) -> String {
         _ => {}
     }
     let all = COLUMNS.len();
-    let shown = (3..=all).rev().find(|most| table(rows, *most).fits(screen.width)).unwrap_or(3);
+    let shown = (3..=all).rev().find(|most| table(rows, *most).fits(screen)).unwrap_or(3);
     let hidden = if shown < all { " `mcpd keys show KEY` tells all about one." } else { "" };
     format!("{}{}.{hidden}\n", table(rows, shown).render(screen), of(rows.len() as u64, "key"))
 }

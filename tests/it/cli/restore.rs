@@ -127,8 +127,7 @@ fn a_backup_that_is_interrupted_leaves_nothing() {
     eventually("it has begun", || named(folder.path(), "copy.db").len() == 1);
     terminal.keys("\x03");
     let (status, shown) = terminal.end();
-    assert_eq!(status, Some(1), "{shown}");
-    assert!(shown.contains("interrupted: no backup was made"), "{shown}");
+    assert_eq!(status, Some(130), "{shown}");
     assert_eq!(named(folder.path(), "copy.db"), [""; 0]);
 }
 
@@ -367,7 +366,8 @@ fn small_disk_without_room_for_the_backup_refuses_the_start() {
     fs::create_dir(folder.path().join("data")).unwrap();
     make_schema_three(&folder.path().join("old.db"));
     let own = if rustix::process::geteuid().is_root() { "-m" } else { "-rm" };
-    let script = "mount -t tmpfs -o size=6m none data && cp old.db data/mcpd.db && timeout 20 \"$0\" serve; code=$?
+    let script =
+        "mount -t tmpfs -o size=6m none data && cp old.db data/mcpd.db && timeout 20 \"$0\" serve; code=$?
                   cmp old.db data/mcpd.db && ls data && exit $code";
     let mut unshare = Command::new("unshare");
     unshare.args([own, "sh", "-c", script, env!("CARGO_BIN_EXE_mcpd")]).current_dir(folder.path());
