@@ -164,10 +164,15 @@ impl Client {
     fn unreachable(&self, error: &std::io::Error) -> anyhow::Error {
         let socket = format!("{} (admin.socket, {})", absolute(&self.socket), self.named_by);
         match error.kind() {
-            ErrorKind::NotFound | ErrorKind::ConnectionRefused => anyhow!(
-                "mcpd is not running here: nothing answers on {socket}; start it with `mcpd serve`, or name its \
-                 configuration with --config"
-            ),
+            ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
+                // Root would otherwise start the packaged one outside of its unit.
+                let is_packaged = self.named_by.contains("/etc/mcpd/");
+                let start = if is_packaged { "systemctl start mcpd" } else { "mcpd serve" };
+                anyhow!(
+                    "mcpd is not running here: nothing answers on {socket}; start it with `{start}`, or name its \
+                     configuration with --config"
+                )
+            }
             ErrorKind::PermissionDenied => anyhow!(
                 "{socket} may not be used by this user: use the one that mcpd runs as, or one of the socket's group, \
                  or root"

@@ -1,6 +1,7 @@
 //! Sockets that the service manager listens on and hands over, so that a restart refuses no connection.
 
 use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixListener;
 
 use listenfd::ListenFd;
@@ -42,6 +43,7 @@ impl Passed {
                 }
                 "admin-socket" => {
                     let socket = given.take_unix_listener(index).map_err(unusable)?;
+                    check_private(socket.as_ref()).map_err(wrong)?;
                     std::mem::replace(&mut passed.socket, socket).is_none()
                 }
                 _ => return Err(wrong(UNKNOWN.to_owned())),
@@ -66,5 +68,52 @@ fn check_loopback(socket: Option<&TcpListener>) -> Result<(), String> {
             Err(format!("it must be on a loopback address, not on {address}: change its ListenStream="))
         }
         _ => Ok(()),
+    }
+}
+
+/// Whoever may connect to the admin socket may do everything: the permissions of its file are the only check.
+fn check_private(socket: Option<&UnixListener>) -> Result<(), String> {
+    let Some(Ok(address)) = socket.map(UnixListener::local_addr) else { return Ok(()) };
+    let Some(path) = address.as_pathname() else {
+        return Err(
+            "it has no file, so that everybody may use it: give it a path in ListenStream=".to_owned()
+        );
+    };
+    let file = path.metadata().map_err(|error| format!("{}: {error}", path.display()))?;
+    if file.mode() & WRITE_FOR_OTHERS == 0 {
+        return Ok(());
+    }
+    Err(format!(
+        "every user of this machine may write to {}: give its unit SocketMode=0660 and SocketGroup=mcpd",
+        path.display()
+    ))
+}
+
+/// Who may write to a socket's file may connect.
+const WRITE_FOR_OTHERS: u32 = 0o002;
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{Permissions, set_permissions};
+    use std::os::linux::net::SocketAddrExt as _;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::net::SocketAddr;
+
+    use super::*;
+
+    #[test]
+    fn an_admin_socket_that_everybody_may_use_is_refused() {
+        let path = std::env::temp_dir().join(format!("mcpd-passed-{}.sock", std::process::id()));
+        let socket = UnixListener::bind(&path).unwrap();
+        for (mode, is_private) in
+            [(0o660, true), (0o600, true), (0o755, true), (0o666, false), (0o602, false)]
+        {
+            set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            assert_eq!(check_private(Some(&socket)).is_ok(), is_private, "{mode:o}");
+        }
+        std::fs::remove_file(path).unwrap();
+        let name = format!("mcpd-passed-{}", std::process::id());
+        let socket = UnixListener::bind_addr(&SocketAddr::from_abstract_name(name).unwrap()).unwrap();
+        assert!(check_private(Some(&socket)).unwrap_err().contains("everybody"));
     }
 }

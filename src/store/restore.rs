@@ -95,7 +95,7 @@ pub enum RestoreError {
     Itself(PathBuf),
     /// A daemon has the database open.
     #[error(
-        "mcpd is running on {path}: stop it first (`systemctl stop mcpd` if it runs as a service)",
+        "mcpd is running on {path}: stop it first (`systemctl stop mcpd.socket mcpd` if it runs as a service)",
         path = .0.display()
     )]
     Running(PathBuf),
