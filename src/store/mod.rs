@@ -20,6 +20,7 @@ mod migrate;
 pub mod networks;
 mod open;
 pub mod outbox;
+mod owner;
 pub mod page;
 pub mod profiles;
 pub mod reports;

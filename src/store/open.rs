@@ -2,13 +2,15 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use super::apart::Apart;
 use super::backup::{CopyError, remove_unfinished};
@@ -182,17 +184,35 @@ fn check_folder(path: &Path) -> Result<(), OpenError> {
         .map_err(|cause| OpenError::Unusable { path: existing.to_owned(), cause: cause.into() })
 }
 
+/// Takes the lock of the database at the path, making its folder where there is none.
 pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     let lock_path = beside(path, ".lock");
     let unusable = |cause| OpenError::Unusable { path: lock_path.clone(), cause };
     make_folder_of(path).map_err(unusable)?;
-    let mut options = OpenOptions::new();
-    let file =
-        options.create(true).truncate(false).write(true).mode(0o600).open(&lock_path).map_err(unusable)?;
+    let file = open_lock(&lock_path).map_err(unusable)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.to_owned())),
         Err(TryLockError::Error(error)) => Err(unusable(error)),
+    }
+}
+
+/// Opens the lock's file, made if there is none; whatever else has its name, or is the same file, is left alone.
+fn open_lock(path: &Path) -> io::Result<File> {
+    // Nor does it wait for the other end of a pipe.
+    let flags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).bits().cast_signed();
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true).mode(0o600).custom_flags(flags);
+    let file =
+        options.open(path).map_err(|error| match error.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::LOOP) => io::Error::other("it is a symbolic link: remove it"),
+            _ => error,
+        })?;
+    let metadata = file.metadata()?;
+    if metadata.is_file() && metadata.nlink() == 1 {
+        Ok(file)
+    } else {
+        Err(io::Error::other("it is no file of its own: remove it"))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, chown};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
@@ -10,10 +10,11 @@ use rusqlite::{Connection, OpenFlags};
 use super::Store;
 use super::backup::{self, CopyError, HEADROOM, Unfinished, check_whole, make_file};
 use super::create::remove_companions;
-use super::folder::{existing_folder_of, folder_of};
+use super::folder::folder_of;
 use super::length;
 use super::migrate::VERSION;
 use super::open::{OpenError, beside, lock};
+use super::owner::{Owner, become_owner_of_folder, is_root_in_another_s_folder};
 use crate::clock::Clock;
 
 /// Behind the database's name: a backup that is being brought there.
@@ -99,6 +100,13 @@ pub enum RestoreError {
         path = .0.display()
     )]
     Running(PathBuf),
+    /// Root would go where another user sends it.
+    #[error(
+        "{path} is a symbolic link in a folder that is not root's: root does not follow it. Run `mcpd restore` as the \
+         folder's owner, or name in store.path what it leads to",
+        path = .0.display()
+    )]
+    Link(PathBuf),
     /// What is in the database's place must not be touched.
     #[error(transparent)]
     InTheWay(OpenError),
@@ -124,23 +132,23 @@ impl Restore {
     /// Returns a backup that can be restored, as far as its first bytes tell; takes the database's lock.
     pub fn begin(source: &Path, database: &Path) -> Result<Self, RestoreError> {
         let (file, bytes) = open_source(source)?;
+        let is_itself = is_same_file(&file, database);
+        // Before anything is made or opened there.
+        let lock = step_in(database)?;
         let database = fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
-        if fs::canonicalize(source).is_ok_and(|source| source == database) {
+        let failed = |cause| RestoreError::File { path: database.clone(), cause };
+        // Where a link of root's leads.
+        become_owner_of_folder(&database).map_err(failed)?;
+        if is_itself {
             return Err(RestoreError::Itself(database));
         }
         // A damaged or later one is what restoring is for; it is kept.
         if let Err(error @ OpenError::Foreign(_)) = Store::check(&database) {
             return Err(RestoreError::InTheWay(error));
         }
-        let owner =
-            Owner::of(&database).map_err(|cause| RestoreError::File { path: database.clone(), cause })?;
-        let lock = lock(&database).map_err(|error| match error {
-            OpenError::Locked(path) => RestoreError::Running(path),
-            error => RestoreError::InTheWay(error),
-        })?;
-        let restore = Self { source: source.to_owned(), file, bytes, database, owner, _lock: lock };
-        restore.owner.own(&beside(&restore.database, ".lock")).map_err(|cause| restore.failed(cause))?;
-        Ok(restore)
+        let owner = Owner::of(&database).map_err(failed)?;
+        owner.own(&lock).map_err(failed)?;
+        Ok(Self { source: source.to_owned(), file, bytes, database, owner, _lock: lock })
     }
 
     /// Returns how long the backup is, in bytes.
@@ -169,7 +177,7 @@ impl Restore {
         let unfinished = Unfinished(beside(&self.database, UNFINISHED));
         backup::remove(&unfinished.0).map_err(failed)?;
         let copy = make_file(&unfinished.0).map_err(failed)?;
-        self.owner.own(&unfinished.0).map_err(failed)?;
+        self.owner.own(&copy).map_err(failed)?;
         self.copy_into(&copy, tell)?;
         tell(Stage::Checking);
         let schema = self.check(&unfinished.0)?;
@@ -211,6 +219,24 @@ impl Restore {
             },
         })
     }
+}
+
+/// Goes on as the owner of the database's folder, where that is not root's, and takes the lock.
+fn step_in(database: &Path) -> Result<File, RestoreError> {
+    let failed = |cause| RestoreError::File { path: database.to_owned(), cause };
+    if is_root_in_another_s_folder(database).map_err(failed)? && database.is_symlink() {
+        return Err(RestoreError::Link(database.to_owned()));
+    }
+    become_owner_of_folder(database).map_err(failed)?;
+    lock(database).map_err(|error| match error {
+        OpenError::Locked(path) => RestoreError::Running(path),
+        error => RestoreError::InTheWay(error),
+    })
+}
+
+fn is_same_file(file: &File, path: &Path) -> bool {
+    let same = || Some((file.metadata().ok()?, path.metadata().ok()?));
+    same().is_some_and(|(file, other)| (file.dev(), file.ino()) == (other.dev(), other.ino()))
 }
 
 /// Opens a backup, if it is one as far as its first bytes tell; returns its length too.
@@ -280,23 +306,4 @@ fn bring_log_in(database: &Path) {
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         connection.close().map_err(|(_, error)| error)
     });
-}
-
-/// Who owns the database: whom root makes files for.
-#[derive(Clone, Copy, Debug)]
-struct Owner(Option<(u32, u32)>);
-
-impl Owner {
-    /// Returns the owner of a database, or of the folder that it will be in.
-    fn of(database: &Path) -> io::Result<Self> {
-        if !rustix::process::geteuid().is_root() {
-            return Ok(Self(None));
-        }
-        let metadata = database.metadata().or_else(|_| existing_folder_of(database).metadata())?;
-        Ok(Self(Some((metadata.uid(), metadata.gid()))))
-    }
-
-    fn own(self, path: &Path) -> io::Result<()> {
-        self.0.map_or(Ok(()), |(user, group)| chown(path, Some(user), Some(group)))
-    }
 }

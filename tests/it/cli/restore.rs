@@ -276,6 +276,46 @@ fn what_root_restores_belongs_to_who_owned_it() {
     }
 }
 
+#[test]
+fn no_link_leads_root_out_of_the_folder() {
+    let (folder, _, _) = backup();
+    let data = folder.path().join("data");
+    let (database, lock) = (data.join("mcpd.db"), data.join("mcpd.db.lock"));
+    let victim = folder.path().join("victim");
+    fs::write(&victim, "").unwrap();
+    let is_root = rustix::process::geteuid().is_root();
+    if is_root {
+        for path in [&data, &database, &lock] {
+            std::os::unix::fs::chown(path, Some(54_321), Some(54_321)).unwrap();
+        }
+    }
+    let refused = |told: &str| {
+        let before = victim.metadata().unwrap();
+        let said = run(&folder, &["restore", "copy.db", "--yes"]).failed(1);
+        assert!(said.contains(told), "{said}");
+        let after = victim.metadata().unwrap();
+        assert_eq!((before.uid(), before.gid(), after.len()), (after.uid(), after.gid(), 0));
+    };
+    fs::remove_file(&lock).unwrap();
+    std::os::unix::fs::symlink(&victim, &lock).unwrap();
+    refused("mcpd.db.lock: it is a symbolic link: remove it");
+    fs::remove_file(&lock).unwrap();
+    fs::hard_link(&victim, &lock).unwrap();
+    refused(if is_root { "Permission denied" } else { "it is no file of its own" });
+    fs::remove_file(&lock).unwrap();
+    if is_root {
+        fs::remove_file(&database).unwrap();
+        std::os::unix::fs::symlink(&victim, &database).unwrap();
+        refused("root does not follow it");
+        // What is left there by name alone is replaced, not written to.
+        fs::remove_file(&database).unwrap();
+        std::os::unix::fs::symlink(&victim, data.join("mcpd.db.restore-unfinished")).unwrap();
+        assert_eq!(run(&folder, &["restore", "copy.db", "--yes"]).status, Some(0));
+        assert_eq!((victim.metadata().unwrap().uid(), victim.metadata().unwrap().len()), (0, 0));
+        assert_eq!(database.metadata().unwrap().uid(), 54_321);
+    }
+}
+
 /// Makes a database as the mcpd before alerts left it, with one key.
 fn make_schema_three(path: &Path) {
     let database = Connection::open(path).unwrap();
