@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -19,6 +21,8 @@ use crate::clock::Clock;
 
 /// Behind the database's name: a backup that is being brought there.
 pub(super) const UNFINISHED: &str = ".restore-unfinished";
+/// How many of its steps SQLite takes before it looks whether it shall stop.
+const STEPS: i32 = 10_000;
 /// As much is copied at a time, in bytes.
 const PIECE: usize = 1024 * 1024;
 
@@ -30,6 +34,7 @@ pub struct Restore {
     bytes: u64,
     database: PathBuf,
     owner: Owner,
+    stop: Arc<AtomicBool>,
     _lock: File,
 }
 
@@ -110,6 +115,9 @@ pub enum RestoreError {
     /// What is in the database's place must not be touched.
     #[error(transparent)]
     InTheWay(OpenError),
+    /// It was told to stop.
+    #[error("interrupted")]
+    Interrupted,
     /// The disk is too full.
     #[error("the disk of store.path has {free} bytes free, {needed} are needed: make room there")]
     NoRoom {
@@ -148,7 +156,20 @@ impl Restore {
         }
         let owner = Owner::of(&database).map_err(failed)?;
         owner.own(&lock).map_err(failed)?;
-        Ok(Self { source: source.to_owned(), file, bytes, database, owner, _lock: lock })
+        Ok(Self {
+            source: source.to_owned(),
+            file,
+            bytes,
+            database,
+            owner,
+            stop: Arc::default(),
+            _lock: lock,
+        })
+    }
+
+    /// Returns what makes it stop, once it is true, and leave all as it was; unless it is so far that it ends well.
+    pub fn stop(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
     }
 
     /// Returns how long the backup is, in bytes.
@@ -169,20 +190,26 @@ impl Restore {
     /// Copies the backup beside the database, checks the copy, and puts it in the database's place in one step.
     pub fn run(mut self, tell: &mut dyn FnMut(Stage)) -> Result<Restored, RestoreError> {
         let failed = |cause| RestoreError::File { path: self.database.clone(), cause };
+        let unfinished = Unfinished(beside(&self.database, UNFINISHED));
+        // What an earlier one left needs no room any more.
+        backup::remove(&unfinished.0).map_err(failed)?;
         let needed = self.bytes + HEADROOM;
         let free = backup::room(&self.database).map_err(failed)?;
         if free < needed {
             return Err(RestoreError::NoRoom { needed, free });
         }
-        let unfinished = Unfinished(beside(&self.database, UNFINISHED));
-        backup::remove(&unfinished.0).map_err(failed)?;
         let copy = make_file(&unfinished.0).map_err(failed)?;
         self.owner.own(&copy).map_err(failed)?;
         self.copy_into(&copy, tell)?;
         tell(Stage::Checking);
         let schema = self.check(&unfinished.0)?;
+        self.go_on()?;
         let put = put_in_place(&copy, &unfinished.0, &self.database);
         Ok(Restored { kept: put.map_err(|cause| self.failed(cause))?, schema })
+    }
+
+    fn go_on(&self) -> Result<(), RestoreError> {
+        if self.stop.load(Ordering::Acquire) { Err(RestoreError::Interrupted) } else { Ok(()) }
     }
 
     fn failed(&self, cause: io::Error) -> RestoreError {
@@ -193,6 +220,7 @@ impl Restore {
         let mut piece = vec![0; PIECE];
         let mut copied = 0;
         loop {
+            self.go_on()?;
             let read = self.file.read(&mut piece);
             let length = read.map_err(|cause| RestoreError::Source { path: self.source.clone(), cause })?;
             if length == 0 {
@@ -209,8 +237,14 @@ impl Restore {
     fn check(&self, copy: &Path) -> Result<u32, RestoreError> {
         let checked = (|| {
             let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            check_whole(&Connection::open_with_flags(copy, flags)?, 1..=VERSION)
+            let connection = Connection::open_with_flags(copy, flags)?;
+            let stop = self.stop();
+            connection.progress_handler(STEPS, Some(move || stop.load(Ordering::Acquire)))?;
+            check_whole(&connection, 1..=VERSION)
         })();
+        if checked.is_err() {
+            self.go_on()?;
+        }
         checked.map_err(|error| RestoreError::Damaged {
             path: self.source.clone(),
             cause: match error {

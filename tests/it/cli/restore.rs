@@ -7,6 +7,7 @@ use std::process::Command;
 
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::asked::FakeDaemon;
@@ -274,6 +275,39 @@ fn what_root_restores_belongs_to_who_owned_it() {
         let metadata = data.join(&name).metadata().unwrap();
         assert_eq!((metadata.uid(), metadata.mode() & 0o777), (owner, 0o600), "{name}");
     }
+}
+
+#[test]
+fn a_restore_that_is_interrupted_leaves_all_as_it_was() {
+    let (folder, copy, _) = backup();
+    let data = folder.path().join("data");
+    let before = fs::read(data.join("mcpd.db")).unwrap();
+    // It takes a while to check.
+    let long = "CREATE TABLE long (a, b);
+        INSERT INTO long WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000)
+            SELECT i, hex(i * 7919 % 300007) FROM n;
+        CREATE INDEX long_b ON long (b); CREATE INDEX long_ab ON long (a, b)";
+    Connection::open(&copy).unwrap().execute_batch(long).unwrap();
+    for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+        let mut restore = command(&folder, &["restore", "copy.db", "--yes"]).spawn().unwrap();
+        eventually("it has begun", || data.join("mcpd.db.restore-unfinished").exists());
+        kill_process(Pid::from_child(&restore), signal).unwrap();
+        assert_eq!(restore.wait().unwrap().code(), Some(status));
+        assert_eq!(named(&data, "mcpd.db."), ["mcpd.db.lock"]);
+        assert_eq!(fs::read(data.join("mcpd.db")).unwrap(), before);
+    }
+}
+
+#[test]
+fn small_disk_has_the_room_of_what_a_killed_restore_left() {
+    let (folder, _, _) = backup();
+    let own = if rustix::process::geteuid().is_root() { "-m" } else { "-rm" };
+    let script = "rm -r data && mkdir data && mount -t tmpfs -o size=10m none data &&
+        head -c 6000000 /dev/zero > data/mcpd.db.restore-unfinished && \"$0\" restore copy.db --yes && ls data";
+    let mut unshare = Command::new("unshare");
+    unshare.args([own, "sh", "-c", script, env!("CARGO_BIN_EXE_mcpd")]).current_dir(folder.path());
+    let said = run_with(unshare, "");
+    assert_eq!((said.status, said.out.as_str()), (Some(0), "mcpd.db\nmcpd.db.lock\n"), "{}", said.err);
 }
 
 #[test]
