@@ -93,14 +93,18 @@ fn carry_out(restore: Restore) -> Result<Restored, RestoreError> {
 
 fn tell(arguments: &Arguments, database: &Path, restored: &Restored) -> Result<()> {
     let kept = restored.kept.as_deref().map(|kept| kept.display().to_string());
+    let stale = restored.stale_default_key.as_deref().map(|path| path.display().to_string());
     if arguments.json {
-        let done =
-            json!({"database": database.display().to_string(), "schema": restored.schema, "kept": kept});
+        let done = json!({"database": database.display().to_string(), "schema": restored.schema, "kept": kept,
+            "stale_default_key": stale});
         return print(&format!("{done}\n"));
     }
     say(&format!("Restored {} to {}.", arguments.file.display(), database.display()));
     if let Some(kept) = kept {
         say(&format!("The database before it is kept as {kept}: delete that once all is well."));
+    }
+    if let Some(stale) = stale {
+        say(&format!("The key in {stale} is not in this database: delete that file too."));
     }
     say("Now start mcpd.");
     Ok(())

@@ -12,12 +12,13 @@ use rusqlite::{Connection, OpenFlags};
 use super::Store;
 use super::backup::{self, CopyError, HEADROOM, Unfinished, check_whole, make_file};
 use super::create::remove_companions;
-use super::folder::folder_of;
+use super::folder::{DEFAULT_KEY, folder_of};
 use super::length;
 use super::migrate::VERSION;
 use super::open::{OpenError, beside, lock};
 use super::owner::{Owner, become_owner_of_folder, is_root_in_another_s_folder};
 use crate::clock::Clock;
+use crate::domain::token::Token;
 
 /// Behind the database's name: a backup that is being brought there.
 pub(super) const UNFINISHED: &str = ".restore-unfinished";
@@ -32,6 +33,9 @@ pub struct Restore {
     source: PathBuf,
     file: File,
     bytes: u64,
+    /// As the configuration has it.
+    configured: PathBuf,
+    /// Where that leads.
     database: PathBuf,
     owner: Owner,
     stop: Arc<AtomicBool>,
@@ -45,6 +49,8 @@ pub struct Restored {
     pub kept: Option<PathBuf>,
     /// The backup's schema; an earlier one is brought up to date at the next start.
     pub schema: u32,
+    /// Where a default key lies that the database does not know; the one before may, so it is left.
+    pub stale_default_key: Option<PathBuf>,
 }
 
 /// How far a restore is.
@@ -143,6 +149,7 @@ impl Restore {
         let is_itself = is_same_file(&file, database);
         // Before anything is made or opened there.
         let lock = step_in(database)?;
+        let configured = database.to_owned();
         let database = fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
         let failed = |cause| RestoreError::File { path: database.clone(), cause };
         // Where a link of root's leads.
@@ -162,6 +169,7 @@ impl Restore {
             bytes,
             database,
             owner,
+            configured,
             stop: Arc::default(),
             _lock: lock,
         })
@@ -202,10 +210,20 @@ impl Restore {
         self.owner.own(&copy).map_err(failed)?;
         self.copy_into(&copy, tell)?;
         tell(Stage::Checking);
-        let schema = self.check(&unfinished.0)?;
+        let (schema, stale_default_key) = self.check(&unfinished.0)?;
         self.go_on()?;
         let put = put_in_place(&copy, &unfinished.0, &self.database);
-        Ok(Restored { kept: put.map_err(|cause| self.failed(cause))?, schema })
+        Ok(Restored { kept: put.map_err(|cause| self.failed(cause))?, schema, stale_default_key })
+    }
+
+    fn stale_default_key(&self, restored: &Connection) -> rusqlite::Result<Option<PathBuf>> {
+        let path = folder_of(&self.configured).join(DEFAULT_KEY);
+        let Some(token) = fs::read(&path).ok().and_then(|text| Token::parse(text.trim_ascii()).ok()) else {
+            return Ok(None);
+        };
+        let known = "SELECT EXISTS (SELECT 1 FROM keys WHERE hint = ?)";
+        let is_known: bool = restored.query_row(known, [token.hint().to_string()], |row| row.get(0))?;
+        Ok((!is_known).then_some(path))
     }
 
     fn go_on(&self) -> Result<(), RestoreError> {
@@ -233,14 +251,15 @@ impl Restore {
         if copied == self.bytes { Ok(()) } else { Err(RestoreError::Cut(self.source.clone())) }
     }
 
-    /// Reads all of the copy as SQLite does; returns its schema.
-    fn check(&self, copy: &Path) -> Result<u32, RestoreError> {
+    /// Reads all of the copy as SQLite does; returns its schema, and where a default key lies that it does not know.
+    fn check(&self, copy: &Path) -> Result<(u32, Option<PathBuf>), RestoreError> {
         let checked = (|| {
             let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let connection = Connection::open_with_flags(copy, flags)?;
             let stop = self.stop();
             connection.progress_handler(STEPS, Some(move || stop.load(Ordering::Acquire)))?;
-            check_whole(&connection, 1..=VERSION)
+            let schema = check_whole(&connection, 1..=VERSION)?;
+            Ok((schema, self.stale_default_key(&connection)?))
         })();
         if checked.is_err() {
             self.go_on()?;

@@ -421,6 +421,54 @@ fn a_database_is_kept_as_it_was_before_its_schema_changes() {
 }
 
 #[test]
+fn a_start_that_was_killed_in_a_schema_change_leaves_no_second_copy() {
+    let folder = fresh();
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    make_schema_three(&data.join("mcpd.db"));
+    let old = fs::read(data.join("mcpd.db")).unwrap();
+    let folder = Binary::start_in(folder).end("TERM");
+    let first = data.join(&named(&data, "mcpd.db.before-schema")[0]);
+    // As killed ones left them, a while ago; and one of something else.
+    let left = data.join("mcpd.db.before-schema-4-2026-01-01-000000");
+    fs::rename(&first, &left).unwrap();
+    let other = data.join("mcpd.db.before-schema-4-2026-01-02-000000");
+    make_schema_three(&other);
+    Connection::open(&other).unwrap().execute_batch("UPDATE keys SET name = 'other'").unwrap();
+    fs::write(data.join("mcpd.db"), old).unwrap();
+    let folder = Binary::start_in(folder).end("TERM");
+    let kept = named(&data, "mcpd.db.before-schema");
+    assert!(kept.len() == 2 && !left.exists(), "{kept:?}");
+    assert_eq!(look(&other).1, ["other"]);
+    assert_eq!(look(&data.join(&kept[1])), (3, vec!["old".to_owned()]));
+    drop(folder);
+}
+
+#[test]
+fn a_restore_tells_of_a_default_key_that_is_none_any_more() {
+    let (_folder, copy, _) = backup();
+    let folder = Binary::start("").end("TERM");
+    let path = folder.path().join("data/default-key");
+    let said = run(&folder, &["restore", copy.to_str().unwrap(), "--yes"]);
+    assert!(
+        said.status == Some(0) && said.err.contains("data/default-key is not in this database: delete"),
+        "{}",
+        said.err
+    );
+    let told = run(&folder, &["restore", copy.to_str().unwrap(), "--yes", "--json"]);
+    let told: Value = serde_json::from_str(&told.out).unwrap();
+    assert!(told["stale_default_key"].as_str().unwrap().ends_with("data/default-key"), "{told}");
+    assert!(path.exists(), "the database that is kept knows it");
+    let (folder, ..) = backup();
+    let said = run(&folder, &["restore", "copy.db", "--yes"]);
+    assert!(
+        folder.path().join("data/default-key").exists() && !said.err.contains("default-key"),
+        "{}",
+        said.err
+    );
+}
+
+#[test]
 fn a_schema_that_cannot_be_changed_leaves_no_backup_behind() {
     let folder = fresh();
     let data = folder.path().join("data");
