@@ -1,16 +1,22 @@
 //! `mcpd restore`
 
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::thread;
 
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
+use tokio::runtime::Builder;
+use tokio::signal::unix::SignalKind;
+use tokio::sync::oneshot;
 
 use super::output::print;
 use super::progress::{Progress, size};
-use super::{say, terminal};
+use super::{interrupt, say, terminal};
 use crate::config::Config;
-use crate::store::restore::{Restore, Restored, Stage};
+use crate::store::restore::{Restore, RestoreError, Restored, Stage};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -45,28 +51,60 @@ pub(super) fn run(arguments: &Arguments, config: Option<&Path>) -> Result<()> {
         restore.database().display()
     );
     terminal::confirm(&question, arguments.yes)?;
-    let (path, bytes) = (restore.database().to_owned(), restore.bytes());
-    let restored = {
-        let mut progress = Progress::of("Restoring");
-        let mut checking = None;
-        restore.run(&mut |stage| match stage {
-            Stage::Copied(copied) => progress.tell(copied, bytes),
-            Stage::Checking => checking = Some(Progress::of("Checking")),
-        })?
-    };
+    let path = restore.database().to_owned();
+    let runtime = Builder::new_current_thread().enable_io().build()?;
+    let restored = runtime.block_on(unless_interrupted(restore))?;
     tell(arguments, &path, &restored)
+}
+
+/// Restores, on a thread of its own; a signal makes that clear up, and is told of once it has.
+async fn unless_interrupted(restore: Restore) -> Result<Restored> {
+    let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let listening = interrupt::listen(&signals)?;
+    let stop = restore.stop();
+    let (sender, ended) = oneshot::channel::<()>();
+    let work = move || {
+        // Its end is told by this going away.
+        let _sender = sender;
+        carry_out(restore)
+    };
+    let working = thread::Builder::new().name("restore".to_owned()).spawn(work)?;
+    let waited = listening.unless(async { Ok(ended.await.is_err()) }).await;
+    stop.store(waited.is_err(), Ordering::Release);
+    match working.join().unwrap_or_else(|panic| resume_unwind(panic)) {
+        // A signal may come too late to change anything.
+        Ok(restored) => Ok(restored),
+        Err(RestoreError::Interrupted) => {
+            Err(waited.err().unwrap_or_else(|| RestoreError::Interrupted.into()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn carry_out(restore: Restore) -> Result<Restored, RestoreError> {
+    let bytes = restore.bytes();
+    let mut progress = Progress::of("Restoring");
+    let mut checking = None;
+    restore.run(&mut |stage| match stage {
+        Stage::Copied(copied) => progress.tell(copied, bytes),
+        Stage::Checking => checking = Some(Progress::of("Checking")),
+    })
 }
 
 fn tell(arguments: &Arguments, database: &Path, restored: &Restored) -> Result<()> {
     let kept = restored.kept.as_deref().map(|kept| kept.display().to_string());
+    let stale = restored.stale_default_key.as_deref().map(|path| path.display().to_string());
     if arguments.json {
-        let done =
-            json!({"database": database.display().to_string(), "schema": restored.schema, "kept": kept});
+        let done = json!({"database": database.display().to_string(), "schema": restored.schema, "kept": kept,
+            "stale_default_key": stale});
         return print(&format!("{done}\n"));
     }
     say(&format!("Restored {} to {}.", arguments.file.display(), database.display()));
     if let Some(kept) = kept {
         say(&format!("The database before it is kept as {kept}: delete that once all is well."));
+    }
+    if let Some(stale) = stale {
+        say(&format!("The key in {stale} is not in this database: delete that file too."));
     }
     say("Now start mcpd.");
     Ok(())

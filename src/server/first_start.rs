@@ -15,7 +15,7 @@ use crate::domain::alphabet;
 use crate::domain::audit::Actor;
 use crate::domain::token::Token;
 use crate::keys::{Issued, Keys, Order};
-use crate::store::folder::{existing_folder_of, folder_of, make_folder_of};
+use crate::store::folder::{DEFAULT_KEY, existing_folder_of, folder_of, make_folder_of};
 
 /// The key that the first start made, to be shown this once.
 pub type DefaultKey = Token;
@@ -69,7 +69,7 @@ pub(super) fn default_key(
     hand_over: HandOver,
 ) -> Result<Option<DefaultKey>, StartError> {
     let order = Order { actor: Actor::System, idempotency: None };
-    let path = beside(store, "default-key");
+    let path = beside(store, DEFAULT_KEY);
     let (mut shown, mut unwritten) = (None, None);
     let made = keys.issue_default(order, |Issued { token, .. }| {
         match (hand_over, token) {

@@ -1,6 +1,8 @@
 //! What a database was before its schema is changed: a checked copy beside it.
 
 use std::fs::{self, File};
+use std::io::{self, BufRead as _, BufReader};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
@@ -14,6 +16,9 @@ use crate::clock::Clock;
 
 /// Behind the database's name: such a copy that is being made.
 pub(super) const UNFINISHED: &str = ".before-schema-unfinished";
+
+/// As much of two copies is compared at a time, in bytes.
+const PIECE: usize = 64 * 1024;
 
 /// A copy of a database, whole and on the disk.
 #[derive(Debug)]
@@ -36,12 +41,48 @@ pub(super) fn keep(database: &Path, version: u32) -> Result<Kept, CopyError> {
     let path = beside(database, &format!(".before-schema-{VERSION}-{date}"));
     fs::rename(&unfinished.0, &path)?;
     File::open(folder_of(&path))?.sync_all()?;
+    remove_twins(&path, &beside(database, &format!(".before-schema-{VERSION}-")))?;
     tracing::info!(
         "the database is brought from schema {version} to {VERSION}; as it was, it is kept as {}: delete that once \
          all is well, or restore it to go back to the earlier mcpd",
         path.display()
     );
     Ok(Kept(path))
+}
+
+/// Removes the copies that starts left which were killed after they had made them: those that are the same to the
+/// byte. Any other may be the only one of what is in it.
+fn remove_twins(copy: &Path, begin: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder_of(copy))? {
+        // As the copy's own path has it: with or without the folder.
+        let other = copy.with_file_name(entry?.file_name());
+        let is_earlier =
+            other != copy && other.as_os_str().as_bytes().starts_with(begin.as_os_str().as_bytes());
+        if is_earlier && other.symlink_metadata()?.is_file() && are_same(copy, &other)? {
+            fs::remove_file(&other)?;
+        }
+    }
+    Ok(())
+}
+
+fn are_same(one: &Path, other: &Path) -> io::Result<bool> {
+    if length(one) != length(other) {
+        return Ok(false);
+    }
+    let bytes = |path: &Path| Ok::<_, io::Error>(BufReader::with_capacity(PIECE, File::open(path)?));
+    let (mut one, mut other) = (bytes(one)?, bytes(other)?);
+    loop {
+        let (left, right) = (one.fill_buf()?, other.fill_buf()?);
+        let most = left.len().min(right.len());
+        if left[..most] != right[..most] {
+            return Ok(false);
+        }
+        if most == 0 {
+            return Ok(left.len() == right.len());
+        }
+        one.consume(most);
+        other.consume(most);
+    }
 }
 
 impl Kept {

@@ -4,6 +4,9 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
+/// The file beside the database that a first start without a terminal writes its key to.
+pub const DEFAULT_KEY: &str = "default-key";
+
 /// Returns the folder that a path names a file in; `.` for a bare name.
 pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))

@@ -4,21 +4,26 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::{Connection, OpenFlags};
 
 use super::Store;
 use super::backup::{self, CopyError, HEADROOM, Unfinished, check_whole, make_file};
 use super::create::remove_companions;
-use super::folder::folder_of;
+use super::folder::{DEFAULT_KEY, folder_of};
 use super::length;
 use super::migrate::VERSION;
 use super::open::{OpenError, beside, lock};
 use super::owner::{Owner, become_owner_of_folder, is_root_in_another_s_folder};
 use crate::clock::Clock;
+use crate::domain::token::Token;
 
 /// Behind the database's name: a backup that is being brought there.
 pub(super) const UNFINISHED: &str = ".restore-unfinished";
+/// How many of its steps SQLite takes before it looks whether it shall stop.
+const STEPS: i32 = 10_000;
 /// As much is copied at a time, in bytes.
 const PIECE: usize = 1024 * 1024;
 
@@ -28,8 +33,12 @@ pub struct Restore {
     source: PathBuf,
     file: File,
     bytes: u64,
+    /// As the configuration has it.
+    configured: PathBuf,
+    /// Where that leads.
     database: PathBuf,
     owner: Owner,
+    stop: Arc<AtomicBool>,
     _lock: File,
 }
 
@@ -40,6 +49,8 @@ pub struct Restored {
     pub kept: Option<PathBuf>,
     /// The backup's schema; an earlier one is brought up to date at the next start.
     pub schema: u32,
+    /// Where a default key lies that the database does not know; the one before may, so it is left.
+    pub stale_default_key: Option<PathBuf>,
 }
 
 /// How far a restore is.
@@ -110,6 +121,9 @@ pub enum RestoreError {
     /// What is in the database's place must not be touched.
     #[error(transparent)]
     InTheWay(OpenError),
+    /// It was told to stop.
+    #[error("interrupted")]
+    Interrupted,
     /// The disk is too full.
     #[error("the disk of store.path has {free} bytes free, {needed} are needed: make room there")]
     NoRoom {
@@ -135,6 +149,7 @@ impl Restore {
         let is_itself = is_same_file(&file, database);
         // Before anything is made or opened there.
         let lock = step_in(database)?;
+        let configured = database.to_owned();
         let database = fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
         let failed = |cause| RestoreError::File { path: database.clone(), cause };
         // Where a link of root's leads.
@@ -148,7 +163,21 @@ impl Restore {
         }
         let owner = Owner::of(&database).map_err(failed)?;
         owner.own(&lock).map_err(failed)?;
-        Ok(Self { source: source.to_owned(), file, bytes, database, owner, _lock: lock })
+        Ok(Self {
+            source: source.to_owned(),
+            file,
+            bytes,
+            database,
+            owner,
+            configured,
+            stop: Arc::default(),
+            _lock: lock,
+        })
+    }
+
+    /// Returns what makes it stop, once it is true, and leave all as it was; unless it is so far that it ends well.
+    pub fn stop(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
     }
 
     /// Returns how long the backup is, in bytes.
@@ -169,20 +198,36 @@ impl Restore {
     /// Copies the backup beside the database, checks the copy, and puts it in the database's place in one step.
     pub fn run(mut self, tell: &mut dyn FnMut(Stage)) -> Result<Restored, RestoreError> {
         let failed = |cause| RestoreError::File { path: self.database.clone(), cause };
+        let unfinished = Unfinished(beside(&self.database, UNFINISHED));
+        // What an earlier one left needs no room any more.
+        backup::remove(&unfinished.0).map_err(failed)?;
         let needed = self.bytes + HEADROOM;
         let free = backup::room(&self.database).map_err(failed)?;
         if free < needed {
             return Err(RestoreError::NoRoom { needed, free });
         }
-        let unfinished = Unfinished(beside(&self.database, UNFINISHED));
-        backup::remove(&unfinished.0).map_err(failed)?;
         let copy = make_file(&unfinished.0).map_err(failed)?;
         self.owner.own(&copy).map_err(failed)?;
         self.copy_into(&copy, tell)?;
         tell(Stage::Checking);
-        let schema = self.check(&unfinished.0)?;
+        let (schema, stale_default_key) = self.check(&unfinished.0)?;
+        self.go_on()?;
         let put = put_in_place(&copy, &unfinished.0, &self.database);
-        Ok(Restored { kept: put.map_err(|cause| self.failed(cause))?, schema })
+        Ok(Restored { kept: put.map_err(|cause| self.failed(cause))?, schema, stale_default_key })
+    }
+
+    fn stale_default_key(&self, restored: &Connection) -> rusqlite::Result<Option<PathBuf>> {
+        let path = folder_of(&self.configured).join(DEFAULT_KEY);
+        let Some(token) = fs::read(&path).ok().and_then(|text| Token::parse(text.trim_ascii()).ok()) else {
+            return Ok(None);
+        };
+        let known = "SELECT EXISTS (SELECT 1 FROM keys WHERE hint = ?)";
+        let is_known: bool = restored.query_row(known, [token.hint().to_string()], |row| row.get(0))?;
+        Ok((!is_known).then_some(path))
+    }
+
+    fn go_on(&self) -> Result<(), RestoreError> {
+        if self.stop.load(Ordering::Acquire) { Err(RestoreError::Interrupted) } else { Ok(()) }
     }
 
     fn failed(&self, cause: io::Error) -> RestoreError {
@@ -193,6 +238,7 @@ impl Restore {
         let mut piece = vec![0; PIECE];
         let mut copied = 0;
         loop {
+            self.go_on()?;
             let read = self.file.read(&mut piece);
             let length = read.map_err(|cause| RestoreError::Source { path: self.source.clone(), cause })?;
             if length == 0 {
@@ -205,12 +251,19 @@ impl Restore {
         if copied == self.bytes { Ok(()) } else { Err(RestoreError::Cut(self.source.clone())) }
     }
 
-    /// Reads all of the copy as SQLite does; returns its schema.
-    fn check(&self, copy: &Path) -> Result<u32, RestoreError> {
+    /// Reads all of the copy as SQLite does; returns its schema, and where a default key lies that it does not know.
+    fn check(&self, copy: &Path) -> Result<(u32, Option<PathBuf>), RestoreError> {
         let checked = (|| {
             let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            check_whole(&Connection::open_with_flags(copy, flags)?, 1..=VERSION)
+            let connection = Connection::open_with_flags(copy, flags)?;
+            let stop = self.stop();
+            connection.progress_handler(STEPS, Some(move || stop.load(Ordering::Acquire)))?;
+            let schema = check_whole(&connection, 1..=VERSION)?;
+            Ok((schema, self.stale_default_key(&connection)?))
         })();
+        if checked.is_err() {
+            self.go_on()?;
+        }
         checked.map_err(|error| RestoreError::Damaged {
             path: self.source.clone(),
             cause: match error {

@@ -8,7 +8,6 @@ use super::settings::{Settings, scopes};
 use super::{interview, issued};
 use crate::cli::Misuse;
 use crate::cli::client::Client;
-use crate::cli::output::show;
 use crate::domain::scope::Scope;
 
 /// A key to be made.
@@ -38,7 +37,7 @@ pub(super) async fn run(client: &Client, arguments: &mut Create) -> Result<()> {
     }
     let answer = client.post_once("/admin/v1/keys", &arguments.body()).await?;
     if arguments.json {
-        return show(&answer, true, |_, _| String::new());
+        return issued::print_answer(&answer);
     }
     issued::print_secret(&answer.value)?;
     crate::cli::say(&format!("Made {}.", issued::describe(&answer.value)));

@@ -3,12 +3,12 @@
 use std::io::{IsTerminal as _, stdout};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 use serde_json::Value;
 
-use crate::cli::client::Client;
+use crate::cli::client::{Answer, Client};
 use crate::cli::fields::{count, rows, text, time};
-use crate::cli::output::{clean, print};
+use crate::cli::output::{clean, print, show};
 use crate::domain::models::AllowedModels;
 
 /// Prints the key alone; fails if it did not come.
@@ -20,7 +20,22 @@ pub(super) fn print_secret(key: &Value) -> Result<()> {
              delete it with `mcpd keys delete {id}`, and make another"
         )
     };
-    print(&format!("{}\n", clean(key["key"].as_str().ok_or_else(lost)?)))
+    let secret = clean(key["key"].as_str().ok_or_else(lost)?);
+    print(&format!("{secret}\n")).with_context(|| unwritten(key))
+}
+
+/// Prints the answer of the admin API, with the key in it.
+pub(super) fn print_answer(answer: &Answer) -> Result<()> {
+    show(answer, true, |_, _| String::new()).with_context(|| unwritten(&answer.value))
+}
+
+/// Says how to be rid of a key that nobody has read.
+fn unwritten(key: &Value) -> String {
+    let id = clean(&text(key, "id"));
+    format!(
+        "the key {id} was made, but could not be written to standard output, and it is not shown again: delete it \
+         with `mcpd keys delete {id}`, and make another"
+    )
 }
 
 /// Names a key: its name, id, and what it may do.

@@ -8,7 +8,7 @@ use super::settings::{length, time};
 use super::{Key, issued};
 use crate::cli::client::Client;
 use crate::cli::fields::{text, time as told_time};
-use crate::cli::output::{clean, show};
+use crate::cli::output::clean;
 
 /// How to hand over to a new key.
 #[derive(Debug, Args)]
@@ -34,7 +34,7 @@ pub(super) async fn run(client: &Client, arguments: &Rotate) -> Result<()> {
     let path = arguments.key.path(client, "").await?;
     let answer = client.post_once(&format!("{path}/rotate"), &arguments.body()).await?;
     if arguments.key.json {
-        return show(&answer, true, |_, _| String::new());
+        return issued::print_answer(&answer);
     }
     let new = &answer.value;
     issued::print_secret(new)?;

@@ -237,6 +237,28 @@ fn a_rotation_says_how_to_see_it_through() {
 }
 
 #[test]
+fn a_key_that_cannot_be_written_is_named() {
+    let binary = Binary::start("");
+    key(&binary, "laptop");
+    for arguments in [
+        &["create", "--name", "lost", "--scope", "all"][..],
+        &["create", "--name", "again", "--scope", "all", "--json"],
+        &["rotate", "laptop"],
+        &["rotate", "laptop", "--json"],
+    ] {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "exec \"$0\" keys \"$@\" > /dev/full", env!("CARGO_BIN_EXE_mcpd")]).args(arguments);
+        shell.current_dir(binary.folder.path());
+        let told = run_with(shell, "").failed(1);
+        let id = newest(&binary)["id"].as_str().unwrap().to_owned();
+        assert!(
+            told.contains(&format!("`mcpd keys delete {id}`")) && told.contains("No space left"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
 fn a_key_ends_at_once_with_yes() {
     let binary = Binary::start("");
     let (secret, id) = key(&binary, "laptop");

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::asked::FakeDaemon;
@@ -277,6 +278,39 @@ fn what_root_restores_belongs_to_who_owned_it() {
 }
 
 #[test]
+fn a_restore_that_is_interrupted_leaves_all_as_it_was() {
+    let (folder, copy, _) = backup();
+    let data = folder.path().join("data");
+    let before = fs::read(data.join("mcpd.db")).unwrap();
+    // It takes a while to check.
+    let long = "CREATE TABLE long (a, b);
+        INSERT INTO long WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000)
+            SELECT i, hex(i * 7919 % 300007) FROM n;
+        CREATE INDEX long_b ON long (b); CREATE INDEX long_ab ON long (a, b)";
+    Connection::open(&copy).unwrap().execute_batch(long).unwrap();
+    for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+        let mut restore = command(&folder, &["restore", "copy.db", "--yes"]).spawn().unwrap();
+        eventually("it has begun", || data.join("mcpd.db.restore-unfinished").exists());
+        kill_process(Pid::from_child(&restore), signal).unwrap();
+        assert_eq!(restore.wait().unwrap().code(), Some(status));
+        assert_eq!(named(&data, "mcpd.db."), ["mcpd.db.lock"]);
+        assert_eq!(fs::read(data.join("mcpd.db")).unwrap(), before);
+    }
+}
+
+#[test]
+fn small_disk_has_the_room_of_what_a_killed_restore_left() {
+    let (folder, _, _) = backup();
+    let own = if rustix::process::geteuid().is_root() { "-m" } else { "-rm" };
+    let script = "rm -r data && mkdir data && mount -t tmpfs -o size=10m none data &&
+        head -c 6000000 /dev/zero > data/mcpd.db.restore-unfinished && \"$0\" restore copy.db --yes && ls data";
+    let mut unshare = Command::new("unshare");
+    unshare.args([own, "sh", "-c", script, env!("CARGO_BIN_EXE_mcpd")]).current_dir(folder.path());
+    let said = run_with(unshare, "");
+    assert_eq!((said.status, said.out.as_str()), (Some(0), "mcpd.db\nmcpd.db.lock\n"), "{}", said.err);
+}
+
+#[test]
 fn no_link_leads_root_out_of_the_folder() {
     let (folder, _, _) = backup();
     let data = folder.path().join("data");
@@ -384,6 +418,54 @@ fn a_database_is_kept_as_it_was_before_its_schema_changes() {
     // A new one has nothing to keep.
     let binary = Binary::start("");
     assert_eq!(named(&binary.path("data"), "mcpd.db.before"), [""; 0]);
+}
+
+#[test]
+fn a_start_that_was_killed_in_a_schema_change_leaves_no_second_copy() {
+    let folder = fresh();
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    make_schema_three(&data.join("mcpd.db"));
+    let old = fs::read(data.join("mcpd.db")).unwrap();
+    let folder = Binary::start_in(folder).end("TERM");
+    let first = data.join(&named(&data, "mcpd.db.before-schema")[0]);
+    // As killed ones left them, a while ago; and one of something else.
+    let left = data.join("mcpd.db.before-schema-4-2026-01-01-000000");
+    fs::rename(&first, &left).unwrap();
+    let other = data.join("mcpd.db.before-schema-4-2026-01-02-000000");
+    make_schema_three(&other);
+    Connection::open(&other).unwrap().execute_batch("UPDATE keys SET name = 'other'").unwrap();
+    fs::write(data.join("mcpd.db"), old).unwrap();
+    let folder = Binary::start_in(folder).end("TERM");
+    let kept = named(&data, "mcpd.db.before-schema");
+    assert!(kept.len() == 2 && !left.exists(), "{kept:?}");
+    assert_eq!(look(&other).1, ["other"]);
+    assert_eq!(look(&data.join(&kept[1])), (3, vec!["old".to_owned()]));
+    drop(folder);
+}
+
+#[test]
+fn a_restore_tells_of_a_default_key_that_is_none_any_more() {
+    let (_folder, copy, _) = backup();
+    let folder = Binary::start("").end("TERM");
+    let path = folder.path().join("data/default-key");
+    let said = run(&folder, &["restore", copy.to_str().unwrap(), "--yes"]);
+    assert!(
+        said.status == Some(0) && said.err.contains("data/default-key is not in this database: delete"),
+        "{}",
+        said.err
+    );
+    let told = run(&folder, &["restore", copy.to_str().unwrap(), "--yes", "--json"]);
+    let told: Value = serde_json::from_str(&told.out).unwrap();
+    assert!(told["stale_default_key"].as_str().unwrap().ends_with("data/default-key"), "{told}");
+    assert!(path.exists(), "the database that is kept knows it");
+    let (folder, ..) = backup();
+    let said = run(&folder, &["restore", "copy.db", "--yes"]);
+    assert!(
+        folder.path().join("data/default-key").exists() && !said.err.contains("default-key"),
+        "{}",
+        said.err
+    );
 }
 
 #[test]
