@@ -41,7 +41,10 @@ pub(super) fn keep(database: &Path, version: u32) -> Result<Kept, CopyError> {
     let path = beside(database, &format!(".before-schema-{VERSION}-{date}"));
     fs::rename(&unfinished.0, &path)?;
     File::open(folder_of(&path))?.sync_all()?;
-    remove_twins(&path, &beside(database, &format!(".before-schema-{VERSION}-")))?;
+    // One more than is needed is no reason not to start.
+    if let Err(error) = remove_twins(&path, &beside(database, &format!(".before-schema-{VERSION}-"))) {
+        tracing::warn!("cannot tell whether an earlier start left a copy like {}: {error}", path.display());
+    }
     tracing::info!(
         "the database is brought from schema {version} to {VERSION}; as it was, it is kept as {}: delete that once \
          all is well, or restore it to go back to the earlier mcpd",
