@@ -242,17 +242,19 @@ mod tests {
 
     #[test]
     fn a_daemon_that_cannot_be_reached_is_told_with_what_to_do() {
+        let packaged = "by /etc/mcpd/mcpd.toml";
         let cases = [
-            (ErrorKind::NotFound, "start it with `mcpd serve`"),
-            (ErrorKind::ConnectionRefused, "start it with `mcpd serve`"),
-            (ErrorKind::PermissionDenied, "one of the socket's group, or root"),
-            (ErrorKind::OutOfMemory, "cannot connect to"),
+            (ErrorKind::NotFound, "by /home/me/mcpd.toml", "start it with `mcpd serve`"),
+            (ErrorKind::ConnectionRefused, "by /home/me/mcpd.toml", "start it with `mcpd serve`"),
+            (ErrorKind::ConnectionRefused, packaged, "start it with `systemctl start mcpd`"),
+            (ErrorKind::PermissionDenied, packaged, "one of the socket's group, or root"),
+            (ErrorKind::OutOfMemory, packaged, "cannot connect to"),
         ];
-        for (kind, remedy) in cases {
-            let client = Client::new("./data/admin.sock".into(), "by /etc/mcpd/mcpd.toml".to_owned());
+        for (kind, named_by, remedy) in cases {
+            let client = Client::new("./data/admin.sock".into(), named_by.to_owned());
             let told = client.unreachable(&kind.into()).to_string();
-            let socket = "/data/admin.sock (admin.socket, by /etc/mcpd/mcpd.toml)";
-            assert!(told.contains(remedy) && told.contains(socket) && !told.contains("./"), "{told}");
+            let socket = format!("/data/admin.sock (admin.socket, {named_by})");
+            assert!(told.contains(remedy) && told.contains(&socket) && !told.contains("./"), "{told}");
         }
     }
 
