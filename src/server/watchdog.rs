@@ -15,7 +15,7 @@ pub(super) struct Watchdog {
     /// How long a worker may be silent; `None` where nobody watches.
     patience: Option<Duration>,
     keeper: Arc<Pulse>,
-    /// A worker's pulse goes with the worker.
+    /// A worker's pulse goes with the worker. One that is lost is replaced; all of them are never.
     workers: Mutex<Vec<Weak<Pulse>>>,
 }
 
@@ -59,9 +59,14 @@ impl Watchdog {
 
     fn are_alive(&self, patience: Duration) -> bool {
         let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
-        workers.retain(|worker| worker.strong_count() > 0);
-        let mut pulses = workers.iter().filter_map(Weak::upgrade);
-        pulses.all(|pulse| pulse.silence() < patience) && self.keeper.silence() < patience.max(SLOW_DISK)
+        let pulses: Vec<_> = workers.iter().filter_map(Weak::upgrade).collect();
+        // Before the first has begun there is nobody to hang.
+        let is_any = !pulses.is_empty() || workers.is_empty();
+        if !pulses.is_empty() {
+            workers.retain(|worker| worker.strong_count() > 0);
+        }
+        let go_on = is_any && pulses.iter().all(|pulse| pulse.silence() < patience);
+        go_on && self.keeper.silence() < patience.max(SLOW_DISK)
     }
 }
 
@@ -84,11 +89,16 @@ mod tests {
             let [worker, keeper] =
                 [worker, keeper].map(|seconds| Arc::new(Pulse::silent_for(Duration::from_secs(seconds))));
             let watchdog = Watchdog::new(Some(PATIENCE), keeper);
-            watchdog.workers.lock().unwrap().push(Arc::downgrade(&worker));
+            let keeper_goes_on = watchdog.keeper.silence() < SLOW_DISK;
+            assert_eq!(watchdog.are_alive(PATIENCE), keeper_goes_on, "before the first worker");
+            let other = Arc::new(Pulse::new());
+            watchdog.workers.lock().unwrap().extend([&worker, &other].map(Arc::downgrade));
             assert_eq!(watchdog.are_alive(PATIENCE), alive, "{worker:?}");
-            // One that has ended is no one that hangs.
+            // One that has ended is no one that hangs, as long as there are others.
             drop(worker);
-            assert_eq!(watchdog.are_alive(PATIENCE), watchdog.keeper.silence() < SLOW_DISK);
+            assert_eq!(watchdog.are_alive(PATIENCE), keeper_goes_on);
+            drop(other);
+            assert!(!watchdog.are_alive(PATIENCE) && !watchdog.are_alive(PATIENCE), "without any worker");
         }
     }
 }

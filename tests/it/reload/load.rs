@@ -142,6 +142,13 @@ pub fn expect_certificate(binary: &Binary, shown: &str, other: &str) {
     }
 }
 
+/// Asks for something over TLS, whoever has signed the certificate; fails if the answer is an error.
+fn insecure_curl(http: &str, url: &str) -> Command {
+    let mut curl = Command::new("curl");
+    curl.args(["--silent", "--show-error", "--fail", "--insecure", "--noproxy", "*", http, url]);
+    curl
+}
+
 #[test]
 fn a_renewed_certificate_is_shown_to_new_connections_and_nobody_else_notices() {
     let folder = Folder::new();
@@ -161,19 +168,8 @@ fn a_renewed_certificate_is_shown_to_new_connections_and_nobody_else_notices() {
     // One download goes on all the while, slower than the rest takes.
     let url = format!("https://{}/openapi.json", binary.public);
     let slow = |http: &str| {
-        let mut curl = Command::new("curl");
-        curl.args([
-            "--silent",
-            "--show-error",
-            "--fail",
-            "--insecure",
-            "--noproxy",
-            "*",
-            http,
-            "--limit-rate",
-            "12K",
-        ]);
-        curl.args(["--max-time", "60", "--output", "/dev/null", &url]).spawn().unwrap()
+        let mut curl = insecure_curl(http, &url);
+        curl.args(["--limit-rate", "12K", "--max-time", "60", "--output", "/dev/null"]).spawn().unwrap()
     };
     let mut running = [slow("--http1.1"), slow("--http2")];
     let go_on = AtomicBool::new(true);
@@ -183,19 +179,7 @@ fn a_renewed_certificate_is_shown_to_new_connections_and_nobody_else_notices() {
             let (go_on, url) = (&go_on, &url);
             scope.spawn(move || {
                 while go_on.load(Ordering::Relaxed) {
-                    let output = Command::new("curl")
-                        .args([
-                            "--silent",
-                            "--show-error",
-                            "--fail",
-                            "--insecure",
-                            "--noproxy",
-                            "*",
-                            http,
-                            url,
-                        ])
-                        .output()
-                        .unwrap();
+                    let output = insecure_curl(http, url).output().unwrap();
                     assert!(output.status.success(), "{output:?}");
                 }
             });
