@@ -21,6 +21,7 @@ use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 
 use super::Misuse;
+use super::origin::{absolute, named_by};
 use crate::config::Config;
 
 /// How long the daemon may take to answer what it can answer at once.
@@ -57,7 +58,9 @@ struct BrokenOff(String);
 /// Runs work that asks the daemon whose configuration this is.
 pub(super) fn ask<T>(config: Option<&Path>, work: impl AsyncFnOnce(&Client) -> Result<T>) -> Result<T> {
     let config = Config::load(config)?;
-    System::new().block_on(async { work(&Client::new(config.admin.socket, named_by(config.origin))).await })
+    System::new().block_on(async {
+        work(&Client::new(config.admin.socket, named_by(SOCKET_VARIABLE, config.origin.as_deref()))).await
+    })
 }
 
 impl Client {
@@ -180,20 +183,6 @@ impl Client {
             _ => anyhow!("cannot connect to {socket}: {error}"),
         }
     }
-}
-
-/// Returns which configuration names the socket, for who looks for it in vain.
-fn named_by(file: Option<PathBuf>) -> String {
-    match (std::env::var_os(SOCKET_VARIABLE), file) {
-        (Some(_), _) => format!("from {SOCKET_VARIABLE}"),
-        (None, Some(file)) => format!("by {}", absolute(&file)),
-        (None, None) => "by default: there is no configuration".to_owned(),
-    }
-}
-
-/// A path that tells where it is, from wherever it is read.
-fn absolute(path: &Path) -> String {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
 /// Returns how many rows an answer has, if it says so.

@@ -15,6 +15,7 @@ mod log;
 mod manual;
 mod moment;
 mod named;
+mod origin;
 mod output;
 mod progress;
 mod relative;

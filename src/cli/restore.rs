@@ -12,11 +12,15 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::SignalKind;
 use tokio::sync::oneshot;
 
+use super::origin::{absolute, named_by};
 use super::output::print;
 use super::progress::{Progress, size};
 use super::{interrupt, say, terminal};
 use crate::config::Config;
 use crate::store::restore::{Restore, RestoreError, Restored, Stage};
+
+/// What names the database before any file does.
+const PATH_VARIABLE: &str = "MCPD__STORE__PATH";
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -40,21 +44,25 @@ pub(super) struct Arguments {
 
 /// Puts a backup in the place of the database that the configuration names.
 pub(super) fn run(arguments: &Arguments, config: Option<&Path>) -> Result<()> {
-    let database = Config::load(config)?.store.path;
+    let config = Config::load(config)?;
+    let database = config.store.path;
+    let origin = config.origin.as_deref();
+    let named_by = named_by(PATH_VARIABLE, origin);
     terminal::check_can_ask(arguments.yes)?;
     let restore = Restore::begin(&arguments.file, &database)?;
     let fate = if restore.replaces() { "it is replaced, and kept beside it" } else { "there is none yet" };
     let question = format!(
-        "Restore {} ({}) to {}? The database there: {fate}.",
+        "Restore {} ({}) to {} (store.path, {named_by})? The database there: {fate}.",
         arguments.file.display(),
         size(restore.bytes()),
         restore.database().display()
     );
     terminal::confirm(&question, arguments.yes)?;
-    let path = restore.database().to_owned();
+    let database = restore.database().display().to_string();
+    let place = Place { database, named_by, configuration: origin.map(absolute) };
     let runtime = Builder::new_current_thread().enable_io().build()?;
     let restored = runtime.block_on(unless_interrupted(restore))?;
-    tell(arguments, &path, &restored)
+    tell(arguments, &place, &restored)
 }
 
 /// Restores, on a thread of its own; a signal makes that clear up, and is told of once it has.
@@ -91,15 +99,23 @@ fn carry_out(restore: Restore) -> Result<Restored, RestoreError> {
     })
 }
 
-fn tell(arguments: &Arguments, database: &Path, restored: &Restored) -> Result<()> {
+/// Where the backup was brought, and what said so.
+struct Place {
+    database: String,
+    named_by: String,
+    configuration: Option<String>,
+}
+
+fn tell(arguments: &Arguments, place: &Place, restored: &Restored) -> Result<()> {
+    let Place { database, named_by, configuration } = place;
     let kept = restored.kept.as_deref().map(|kept| kept.display().to_string());
     let stale = restored.stale_default_key.as_deref().map(|path| path.display().to_string());
     if arguments.json {
-        let done = json!({"database": database.display().to_string(), "schema": restored.schema, "kept": kept,
+        let done = json!({"database": database, "configuration": configuration, "schema": restored.schema, "kept": kept,
             "stale_default_key": stale});
         return print(&format!("{done}\n"));
     }
-    say(&format!("Restored {} to {}.", arguments.file.display(), database.display()));
+    say(&format!("Restored {} to {database} (store.path, {named_by}).", arguments.file.display()));
     if let Some(kept) = kept {
         say(&format!("The database before it is kept as {kept}: delete that once all is well."));
     }

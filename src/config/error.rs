@@ -19,6 +19,13 @@ pub enum Error {
         /// Why not.
         cause: io::Error,
     },
+    /// Root found it in the folder that it was started in, and another user can say what is in it.
+    #[error(
+        "./{path} was found in this folder, and another user than root owns or can write one of the two: root uses \
+         it only if it is named. Say which is meant: `--config ./{path}` or `--config /etc/mcpd/mcpd.toml`",
+        path = .0.display()
+    )]
+    NotRoots(PathBuf),
     /// The file is not TOML.
     #[error("{}: {why}", path.display())]
     Syntax {

@@ -1,9 +1,12 @@
 //! The configuration file: which one it is, and what it says as a tree of values.
 
-use std::io::ErrorKind;
+use std::fs::Metadata;
+use std::io::{ErrorKind, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use ::config::{ConfigError, FileFormat, FileSourceString, Source as _};
+use rustix::process::geteuid;
 
 use super::environment::{Environment, Override};
 use super::error::{Error, Origin};
@@ -22,6 +25,15 @@ pub(super) struct Source {
     text: String,
 }
 
+/// How a file came to be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// Somebody named it.
+    Name,
+    /// It is where one may be.
+    Looking,
+}
+
 impl Source {
     /// Reads the file that is named, else the first usual one that exists, else none.
     pub(super) fn find(
@@ -30,10 +42,10 @@ impl Source {
         usual: &[&str],
     ) -> Result<Self, Error> {
         if let Some(path) = explicit.or_else(|| environment.file()) {
-            return Self::read(path);
+            return Self::read(path, By::Name);
         }
         for path in usual {
-            match Self::read(Path::new(path)) {
+            match Self::read(Path::new(path), By::Looking) {
                 Err(Error::Unreadable { cause, .. }) if cause.kind() == ErrorKind::NotFound => {}
                 found_or_failed => return found_or_failed,
             }
@@ -41,12 +53,19 @@ impl Source {
         Ok(Self::default())
     }
 
-    fn read(path: &Path) -> Result<Self, Error> {
-        let path = path.to_owned();
-        match std::fs::read_to_string(&path) {
-            Ok(text) => Ok(Self { path: Some(path), text }),
-            Err(cause) => Err(Error::Unreadable { path, cause }),
+    fn read(path: &Path, by: By) -> Result<Self, Error> {
+        let unreadable = |cause| Error::Unreadable { path: path.to_owned(), cause };
+        let mut file = std::fs::File::open(path).map_err(unreadable)?;
+        // Where it leads must be root's choice: who can write it, or put another in its place, would act as root.
+        if by == By::Looking && is_here(path) && geteuid().is_root() {
+            let folder = Path::new(".").metadata().map_err(unreadable)?;
+            if !(is_root_s(&folder) && is_root_s(&file.metadata().map_err(unreadable)?)) {
+                return Err(Error::NotRoots(path.to_owned()));
+            }
         }
+        let mut text = String::new();
+        file.read_to_string(&mut text).map_err(unreadable)?;
+        Ok(Self { path: Some(path.to_owned()), text })
     }
 
     /// Returns what was written, the environment's word before the file's; every name and type is known.
@@ -68,6 +87,17 @@ impl Source {
         let why = one_line(&error.to_string());
         Error::Syntax { path: self.path.clone().unwrap_or_default(), why }
     }
+}
+
+/// Tells whether a file is found in the folder that mcpd happens to be started in.
+fn is_here(path: &Path) -> bool {
+    path.parent().is_some_and(|folder| folder.as_os_str().is_empty())
+}
+
+/// Tells whether root alone owns and can write a file or folder.
+fn is_root_s(found: &Metadata) -> bool {
+    let writes = |bit| found.mode() & bit != 0;
+    found.uid() == 0 && !writes(0o002) && (found.gid() == 0 || !writes(0o020))
 }
 
 fn deserialize(written: Toml, overrides: &[Override]) -> Result<File, ConfigError> {

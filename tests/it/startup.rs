@@ -181,6 +181,47 @@ fn a_configuration_that_was_named_must_be_there() {
 }
 
 #[test]
+fn root_uses_what_it_happens_to_find_only_where_nobody_else_can_write_it() {
+    let is_root = rustix::process::geteuid().is_root();
+    // What a folder and the file in it are to be: whose, and with which mode.
+    let cases = [
+        ((0, 0o755), (0, 0o644), 0),
+        ((0, 0o775), (0, 0o664), 0),
+        ((0, 0o777), (0, 0o644), 1),
+        ((0, 0o1777), (0, 0o644), 1),
+        ((0, 0o755), (0, 0o666), 1),
+        ((54_321, 0o755), (0, 0o644), 1),
+        ((0, 0o755), (54_321, 0o644), 1),
+    ];
+    // Only root can give something away.
+    for (of_folder, of_file, status) in cases.into_iter().filter(|(a, b, _)| is_root || a.0 + b.0 == 0) {
+        let folder = ready("");
+        let file = folder.path().join("mcpd.toml");
+        for (path, (user, mode)) in [(folder.path(), of_folder), (&file, of_file)] {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+            if is_root {
+                std::os::unix::fs::chown(path, Some(user), None).unwrap();
+            }
+        }
+        let check = |arguments: &[&str]| {
+            let plain = command(&folder, arguments);
+            let mut as_root = Command::new(if is_root { "env" } else { "unshare" });
+            as_root.args((!is_root).then_some("-r")).arg(plain.get_program()).args(arguments);
+            as_root.current_dir(folder.path()).env_remove("MCPD_CONFIG");
+            run(as_root)
+        };
+        let found = check(&["check"]);
+        let said = String::from_utf8_lossy(&found.stderr).into_owned();
+        assert_eq!(found.status.code(), Some(status), "{of_folder:?} {of_file:?}: {said}");
+        let names = ["./mcpd.toml was found", "`--config ./mcpd.toml`", "`--config /etc/mcpd/mcpd.toml`"];
+        assert!(status == 0 || names.iter().all(|name| said.contains(name)), "{said}");
+        assert_eq!(said.lines().count(), usize::from(status == 1), "{said}");
+        // Named, it is root's own choice.
+        assert_eq!(check(&["check", "--config", "./mcpd.toml"]).status.code(), Some(0));
+    }
+}
+
+#[test]
 fn a_wrong_command_line_is_a_usage_error() {
     let folder = ready("");
     let cases: [&[&str]; 5] =

@@ -197,6 +197,7 @@ fn the_database_that_is_replaced_is_kept_with_its_log() {
     let told = run(&folder, &["restore", "copy.db", "--yes", "--json"]).done();
     let told: Value = serde_json::from_str(&told).unwrap();
     assert_eq!(told["schema"], 4);
+    assert_eq!(told["configuration"], folder.path().join("mcpd.toml").display().to_string());
     let kept = PathBuf::from(told["kept"].as_str().unwrap());
     let name = kept.file_name().unwrap().to_str().unwrap().to_owned();
     assert!(name.starts_with("mcpd.db.before-restore-20"), "{name}");
@@ -249,6 +250,10 @@ fn a_restore_asks_first_and_shows_how_far_it_is() {
     terminal.wait_for("100 %");
     let (status, shown) = terminal.end();
     assert!(status == Some(0) && shown.contains("Checking …"), "{shown}");
+    // Asked, and done: which configuration it went by is said.
+    let by = format!("data/mcpd.db (store.path, by {})", folder.path().join("mcpd.toml").display());
+    let shown = shown.replace("\r\n", "\n");
+    assert_eq!(shown.matches(&by).count(), 2, "{shown}");
     let binary = Binary::start_in(folder);
     binary.call(&secret, Request::get("/v1/key")).expect(200);
     let mut terminal = Terminal::start(&command(&binary.folder, &["backup", "again.db"]), 100);
