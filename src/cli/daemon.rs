@@ -12,7 +12,6 @@ use daemonize::{Daemonize, Outcome};
 
 use super::log::LogFile;
 use super::signals::Signals;
-use crate::clock::Clock;
 use crate::config::Config;
 use crate::server::{HandOver, Passed, Server};
 use crate::store::folder::folder_of;
@@ -47,8 +46,9 @@ pub(super) fn start(config: Option<&Path>) -> Result<()> {
             drop(reader);
             detached.context("cannot go to the background")?;
             System::new().block_on(async {
-                match start_server(config, passed) {
-                    Ok(started) => started.run(writer).await,
+                match start_server(config, passed).await {
+                    Ok(Some(started)) => started.run(writer).await,
+                    Ok(None) => Ok(write!(&writer, "told to stop before it answered")?),
                     // The parent prints it; nobody hears this process itself any more.
                     Err(error) => Ok(write!(&writer, "{error:#}")?),
                 }
@@ -65,17 +65,19 @@ struct Started {
     pid_file: PathBuf,
 }
 
-fn start_server(config: Config, passed: Passed) -> Result<Started> {
+/// Returns none where a signal ended the start.
+async fn start_server(config: Config, passed: Passed) -> Result<Option<Started>> {
     let folder = folder_of(&config.store.path).to_owned();
     let (log, pid_file) = (LogFile::at(folder.join("mcpd.log"))?, folder.join("mcpd.pid"));
     super::log::start_in_file(&config.log, &log);
-    let signals = Signals::listen()?;
-    let server = Server::start(config, Clock::System, HandOver::File, passed)?;
+    let mut signals = Signals::listen()?;
+    let server = super::serve::start(config, HandOver::File, passed, &mut signals).await?;
+    let Some(server) = server else { return Ok(None) };
     // Nobody would hear of it later.
     log.open()?;
     fs::write(&pid_file, format!("{}\n", std::process::id()))
         .with_context(|| format!("cannot write {}", pid_file.display()))?;
-    Ok(Started { server, signals, log, pid_file })
+    Ok(Some(Started { server, signals, log, pid_file }))
 }
 
 impl Started {
@@ -112,7 +114,7 @@ mod tests {
     /// What a background process is once it has left its parent, with a fault in one of its threads.
     fn panic_in_the_background(folder: &Path) {
         let config = Config::load(Some(&folder.join("mcpd.toml"))).unwrap();
-        let _started = System::new().block_on(async { start_server(config, Passed::default()) }).unwrap();
+        let _started = System::new().block_on(start_server(config, Passed::default())).unwrap().unwrap();
         let thread =
             thread::spawn(|| panic!("lost its way, mcp_sk_ABCDEFGHIJKLMNOPQRSTUVWXYZ39Fg38 in hand"));
         assert!(thread.join().is_err());

@@ -10,6 +10,8 @@ pub(super) struct Signals {
     terminate: Stream,
     interrupt: Stream,
     hangup: Stream,
+    /// It was told to stop, and nobody has obeyed yet.
+    is_stopping: bool,
 }
 
 impl Signals {
@@ -20,11 +22,24 @@ impl Signals {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
             hangup: listen(SignalKind::hangup())?,
+            is_stopping: false,
         })
+    }
+
+    /// Waits until the process is told to stop; who asks for what comes next hears of it again. What else comes waits.
+    pub(super) async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+        self.is_stopping = true;
     }
 
     /// Returns what comes next.
     pub(super) async fn next(&mut self) -> Signal {
+        if std::mem::take(&mut self.is_stopping) {
+            return Signal::Stop;
+        }
         tokio::select! {
             // Whoever wants an end does not want to wait for what was asked before.
             biased;

@@ -10,6 +10,9 @@ use crate::upstream::{InvalidUpstream, TlsError};
 /// Why the server did not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// It was told to stop before it answered.
+    #[error("told to stop before it answered")]
+    Stopped,
     /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] OpenError),

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -28,6 +27,9 @@ const LAST_CALL: Duration = Duration::from_millis(100);
 const HARDLY: Duration = Duration::from_millis(20);
 /// How long requests that were cut off may take to be counted.
 const LAST_COUNT: Duration = Duration::from_millis(500);
+
+/// How long all else may take at the end: the admin API's own answers, and to write what was counted to a slow disk.
+const LAST_WORDS: Duration = Duration::from_secs(60);
 
 /// What the server is told from outside while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +57,7 @@ impl Server {
         let own_socket = sockets.is_own_socket.then(|| config.admin.socket.clone());
         let watchdog = Arc::new(Watchdog::new(supervisor.watchdog, keeper_pulse));
         let (public, admin) = sockets.serve(&config, &rooms, routes, &watchdog).map_err(StartError::Serve)?;
-        let supervisor = Rc::new(supervisor);
-        let watching = actix_web::rt::spawn(watch(watchdog, Rc::clone(&supervisor)));
+        let watching = actix_web::rt::spawn(watch(watchdog, Arc::clone(&supervisor)));
         tell_ready(&config, &rooms.admin.listeners);
         supervisor.ready(&status(&rooms.admin.listeners));
         let handles = [public.handle(), admin.handle()];
@@ -70,7 +71,8 @@ impl Server {
             reloading = reload(reloading, &supervisor).await;
         }
         tracing::info!("stopping: requests in flight have {grace:?} to end");
-        supervisor.stopping(&format!("Stopping: requests in flight have {grace:?} to end"));
+        let status = format!("Stopping: requests in flight have {grace:?} to end");
+        supervisor.stopping(&status, grace + LAST_WORDS);
         rooms.stopping.store(true, Ordering::Relaxed);
         refreshing.abort();
         stop_servers(&handles, servers, last_call, stop(&mut next)).await;
@@ -80,6 +82,7 @@ impl Server {
             // What is not delivered by now is at the next start.
             delivering.abort();
         }
+        supervisor.stopping("Stopping: writing out what was counted", LAST_WORDS);
         wait_for_the_last(&rooms.admin.meter).await;
         rooms.admin.keeper.stop();
         let written = web::block(move || keeper_thread.join()).await;
@@ -129,7 +132,7 @@ async fn stop(next: &mut impl AsyncFnMut() -> Signal) {
     }
 }
 
-async fn watch(watchdog: Arc<Watchdog>, supervisor: Rc<Supervisor>) {
+async fn watch(watchdog: Arc<Watchdog>, supervisor: Arc<Supervisor>) {
     watchdog.run(&supervisor).await;
 }
 

@@ -8,6 +8,7 @@ mod lifecycle;
 mod listen;
 mod passed;
 mod reload;
+mod starting;
 mod supervisor;
 mod tls;
 mod watchdog;
@@ -28,6 +29,7 @@ pub use first_start::DefaultKey;
 pub use lifecycle::Signal;
 pub use passed::Passed;
 pub use reload::SetLevel;
+pub use starting::Starting;
 pub use supervisor::Supervisor;
 
 use crate::admin::{self, AdminToken, Listeners};
@@ -67,8 +69,7 @@ pub struct Server {
     pub default_key: Option<DefaultKey>,
     /// What the public listener answers: the API, unless a test puts its own here.
     pub routes: &'static [PublicRoute],
-    /// Who is told how the server does: nobody, unless somebody is put here.
-    pub supervisor: Supervisor,
+    supervisor: Arc<Supervisor>,
     /// What sets the level of the log when the configuration is read again: nothing, unless it is put here.
     pub set_level: SetLevel,
     keeper_pulse: Arc<Pulse>,
@@ -109,24 +110,30 @@ impl Server {
         clock: Clock,
         hand_over: HandOver,
         mut passed: Passed,
+        starting: Starting,
     ) -> Result<Self, StartError> {
         let Checked { upstreams, connections, certificate } = Checked::new(&config, &clock)?;
         Store::check_free(&config.store.path)?;
         bind::check_socket(&config, &passed)?;
         let tcp = bind::tcp(&config, &mut passed)?;
-        let store = Arc::new(Store::open(&config.store.path)?);
+        let store = Arc::new(starting.open(&config.store.path)?);
+        starting.go_on()?;
         let random = SystemRandom::new();
         let token = first_start::admin_token(&config.admin.token_file, &random)?;
         let keys = Arc::new(Keys::load(Arc::clone(&store), config.plans.clone(), clock.clone())?);
+        starting.go_on()?;
         keeper::restore(&store, &keys.keyring(), &clock, config.signing.max_skew)?;
+        starting.go_on()?;
         let sockets = bind::socket(&config, passed.socket, tcp, certificate)?;
         let default_key = first_start::default_key(&keys, &config.store.path, hand_over)?;
         let meter = Arc::new(Meter::new());
         let contexts = Contexts::new(Arc::clone(&store), clock.clone(), config.server.max_json_bytes as u64);
         let config::Files { max_bytes, total_bytes } = config.files;
         let files = Files::open(Arc::clone(&store), clock.clone(), Limits { max_bytes, total_bytes })?;
+        starting.go_on()?;
         let alerts = Arc::new(Alerts::load(Arc::clone(&store), clock.clone())?);
         let watch = Watch::new(Arc::clone(&alerts), Arc::clone(&store), keys.keyring(), clock.now())?;
+        starting.go_on()?;
         let (changed_sender, changed) = channel();
         let (trail, keeper_pulse) = (Arc::new(Trail::new()), Arc::new(Pulse::new()));
         let (keeper, keeper_thread) = Keeper::start(keeper::Rooms {
@@ -187,7 +194,7 @@ impl Server {
             keeper_thread,
             default_key,
             routes: crate::api::ROUTES,
-            supervisor: Supervisor::default(),
+            supervisor: starting.into_supervisor(),
             set_level: |_| {},
             keeper_pulse,
         })

@@ -6,10 +6,15 @@ use std::io;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
+/// How long a start may take until the next sign that it goes on: longer than the slowest disk is silent.
+const NEXT_SIGN: Duration = Duration::from_secs(120);
+/// How often such a sign is given at most.
+const PAUSE: Duration = Duration::from_secs(5);
 /// A manager that does not take what it is told may not hold up the server for longer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -17,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct Supervisor {
     socket: Option<UnixDatagram>,
+    /// When it was told last that a start goes on.
+    told_at: Mutex<Option<Instant>>,
     /// How long it waits for a sign of life before it ends the server; `None` is forever.
     pub(super) watchdog: Option<Duration>,
 }
@@ -37,11 +44,20 @@ impl Supervisor {
     /// Returns who listens at a socket's path, or at an abstract address that begins with `@`.
     pub fn at(address: &OsStr, watchdog: Option<Duration>) -> Self {
         match connect(address) {
-            Ok(socket) => Self { socket: Some(socket), watchdog },
+            Ok(socket) => Self { socket: Some(socket), watchdog, told_at: Mutex::default() },
             Err(error) => {
                 tracing::warn!("the service manager hears nothing of this: NOTIFY_SOCKET: {error}");
                 Self::default()
             }
+        }
+    }
+
+    /// Tells that the start goes on, if that was not just told, so that it is given the time that it needs.
+    pub(super) fn starting(&self, now: Instant) {
+        let mut told_at = self.told_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if told_at.is_none_or(|at| now.saturating_duration_since(at) >= PAUSE) {
+            *told_at = Some(now);
+            self.tell(&format!("{}{}", extended(NEXT_SIGN), line("Starting")));
         }
     }
 
@@ -57,9 +73,9 @@ impl Supervisor {
         self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={micros}\n{}", line("Reading the configuration")));
     }
 
-    /// Tells that the server is about to end.
-    pub(super) fn stopping(&self, status: &str) {
-        self.tell(&format!("STOPPING=1\n{}", line(status)));
+    /// Tells that the server is about to end, and how long that may take.
+    pub(super) fn stopping(&self, status: &str, within: Duration) {
+        self.tell(&format!("STOPPING=1\n{}{}", line(status), extended(within)));
     }
 
     /// Tells that the server is alive.
@@ -72,6 +88,11 @@ impl Supervisor {
             tracing::warn!("the service manager could not be told: {error}");
         }
     }
+}
+
+/// A time-out that ends later already stays as it is.
+fn extended(time: Duration) -> String {
+    format!("EXTEND_TIMEOUT_USEC={}\n", time.as_micros())
 }
 
 /// A status is one line, whatever is in it.
@@ -105,6 +126,22 @@ mod tests {
         let mut told = [0; 100];
         let length = manager.recv(&mut told).unwrap();
         assert_eq!(&told[..length], b"READY=1\nSTATUS=one line READY=0\n");
+    }
+
+    #[test]
+    fn a_start_that_goes_on_is_told_of_again_but_not_at_every_step() {
+        let name = format!("mcpd-starting-{}", std::process::id());
+        let manager = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+        manager.set_nonblocking(true).unwrap();
+        let supervisor = Supervisor::at(OsStr::new(&format!("@{name}")), None);
+        let begin = Instant::now();
+        for (seconds, is_told) in [(0, true), (0, false), (4, false), (5, true), (9, false), (60, true)] {
+            supervisor.starting(begin + Duration::from_secs(seconds));
+            let mut told = [0; 100];
+            let told = manager.recv(&mut told).map(|length| told[..length].to_vec()).ok();
+            let expected = is_told.then(|| b"EXTEND_TIMEOUT_USEC=120000000\nSTATUS=Starting\n".to_vec());
+            assert_eq!(told, expected, "after {seconds} s");
+        }
     }
 
     #[test]

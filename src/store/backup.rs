@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::folder::existing_folder_of;
 use super::migrate::{self, APPLICATION_ID, VERSION};
 use super::open::beside;
-use super::{Store, StoreError, before_migration, restore};
+use super::{GoOn, Store, StoreError, before_migration, restore};
 
 /// Behind the database's name: a copy that is being made. It has no name any more when its bytes are handed out.
 const UNFINISHED: &str = ".backup-unfinished";
@@ -99,7 +99,7 @@ impl Store {
         let unfinished = Unfinished(path);
         {
             let _reading = self.apart.begin();
-            fill(self.path(), &unfinished.0)?;
+            fill(self.path(), &unfinished.0, &GoOn::default())?;
         }
         check(&unfinished.0)?;
         let bytes = file.metadata()?.len();
@@ -152,8 +152,9 @@ pub(super) fn make_file(path: &Path) -> io::Result<File> {
 
 /// Copies the database into an empty file. It is read as of one moment, on a connection that cannot write to it;
 /// writers go on meanwhile.
-pub(super) fn fill(database: &Path, copy: &Path) -> rusqlite::Result<()> {
+pub(super) fn fill(database: &Path, copy: &Path, go_on: &GoOn) -> rusqlite::Result<()> {
     let connection = Connection::open_with_flags(database, flags())?;
+    go_on.watch(&connection)?;
     // The copy is handed out, not kept: nobody needs it on the disk after a crash.
     connection.pragma_update(None, "synchronous", "OFF")?;
     let to = copy.to_str().ok_or_else(|| rusqlite::Error::InvalidPath(copy.to_owned()))?;

@@ -9,6 +9,7 @@ use rusqlite::Connection;
 
 use super::backup::{self, CopyError, HEADROOM, Unfinished, check_whole, fill, make_file};
 use super::folder::folder_of;
+use super::go_on::GoOn;
 use super::length;
 use super::migrate::VERSION;
 use super::open::beside;
@@ -25,7 +26,7 @@ const PIECE: usize = 64 * 1024;
 pub(super) struct Kept(PathBuf);
 
 /// Copies a database with this schema beside itself and tells the log of it. The caller holds the lock.
-pub(super) fn keep(database: &Path, version: u32) -> Result<Kept, CopyError> {
+pub(super) fn keep(database: &Path, version: u32, go_on: &GoOn) -> Result<Kept, CopyError> {
     let needed = length(database) + length(&beside(database, "-wal")) + HEADROOM;
     let free = backup::room(database)?;
     if free < needed {
@@ -34,15 +35,17 @@ pub(super) fn keep(database: &Path, version: u32) -> Result<Kept, CopyError> {
     let unfinished = Unfinished(beside(database, UNFINISHED));
     backup::remove(&unfinished.0)?;
     let file = make_file(&unfinished.0)?;
-    fill(database, &unfinished.0)?;
-    check_whole(&Connection::open_with_flags(&unfinished.0, backup::flags())?, version..=version)?;
+    fill(database, &unfinished.0, go_on)?;
+    let copy = Connection::open_with_flags(&unfinished.0, backup::flags())?;
+    go_on.watch(&copy)?;
+    check_whole(&copy, version..=version)?;
     file.sync_all()?;
     let date = Clock::System.now().wall.in_file_name();
     let path = beside(database, &format!(".before-schema-{VERSION}-{date}"));
     fs::rename(&unfinished.0, &path)?;
     File::open(folder_of(&path))?.sync_all()?;
     // One more than is needed is no reason not to start.
-    if let Err(error) = remove_twins(&path, &beside(database, &format!(".before-schema-{VERSION}-"))) {
+    if let Err(error) = remove_twins(&path, &beside(database, &format!(".before-schema-{VERSION}-")), go_on) {
         tracing::warn!("cannot tell whether an earlier start left a copy like {}: {error}", path.display());
     }
     tracing::info!(
@@ -55,20 +58,21 @@ pub(super) fn keep(database: &Path, version: u32) -> Result<Kept, CopyError> {
 
 /// Removes the copies that starts left which were killed after they had made them: those that are the same to the
 /// byte. Any other may be the only one of what is in it.
-fn remove_twins(copy: &Path, begin: &Path) -> io::Result<()> {
+fn remove_twins(copy: &Path, begin: &Path, go_on: &GoOn) -> io::Result<()> {
     for entry in fs::read_dir(folder_of(copy))? {
         // As the copy's own path has it: with or without the folder.
         let other = copy.with_file_name(entry?.file_name());
         let is_earlier =
             other != copy && other.as_os_str().as_bytes().starts_with(begin.as_os_str().as_bytes());
-        if is_earlier && other.symlink_metadata()?.is_file() && are_same(copy, &other)? {
+        if is_earlier && other.symlink_metadata()?.is_file() && are_same(copy, &other, go_on)? {
             fs::remove_file(&other)?;
         }
     }
     Ok(())
 }
 
-fn are_same(one: &Path, other: &Path) -> io::Result<bool> {
+/// Two that nobody waits for to be compared are not the same.
+fn are_same(one: &Path, other: &Path, go_on: &GoOn) -> io::Result<bool> {
     if length(one) != length(other) {
         return Ok(false);
     }
@@ -77,7 +81,7 @@ fn are_same(one: &Path, other: &Path) -> io::Result<bool> {
     loop {
         let (left, right) = (one.fill_buf()?, other.fill_buf()?);
         let most = left.len().min(right.len());
-        if left[..most] != right[..most] {
+        if left[..most] != right[..most] || !go_on.ask() {
             return Ok(false);
         }
         if most == 0 {

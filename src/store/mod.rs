@@ -14,6 +14,7 @@ pub mod contexts;
 mod create;
 pub mod files;
 pub mod folder;
+mod go_on;
 pub mod idempotency;
 pub mod keys;
 mod migrate;
@@ -40,6 +41,7 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use apart::Apart;
+pub use go_on::GoOn;
 pub use open::OpenError;
 
 type Pool = r2d2::Pool<SqliteConnectionManager>;

@@ -17,7 +17,7 @@ use super::backup::{CopyError, remove_unfinished};
 use super::create::make_if_missing;
 use super::folder::{existing_folder_of, make_folder_of};
 use super::migrate::{self, APPLICATION_ID, VERSION};
-use super::{Pool, Store, StoreError, before_migration, keys, usage};
+use super::{GoOn, Pool, Store, StoreError, before_migration, keys, usage};
 
 /// Readers at once; more would only queue for the same two cores and the same disk.
 const READERS: u32 = 4;
@@ -120,12 +120,17 @@ impl Store {
 
     /// Opens the database, making it and its folder (mode 0700) where there is none.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
+        Self::open_while(path, &GoOn::default())
+    }
+
+    /// Does what [`open`](Self::open) does for as long as it shall go on; else fails, and changes nothing.
+    pub fn open_while(path: &Path, go_on: &GoOn) -> Result<Self, OpenError> {
         Self::check(path)?;
         let lock = lock(path)?;
         remove_unfinished(path).map_err(|cause| OpenError::Unusable { path: path.to_owned(), cause })?;
         make_if_missing(path)?;
         let broken = |cause| OpenError::Broken { path: path.to_owned(), cause };
-        let found = prepare(path)?;
+        let found = prepare(path, go_on)?;
         if found > VERSION {
             return Err(OpenError::Newer { path: path.to_owned(), found });
         }
@@ -218,15 +223,16 @@ fn open_lock(path: &Path) -> io::Result<File> {
 
 /// Applies the migrations before the pools open the database, and makes a backup before that. Returns its schema; a
 /// later one, which after a crash only the write-ahead log tells of, is left as it is.
-fn prepare(path: &Path) -> Result<u32, OpenError> {
+fn prepare(path: &Path, go_on: &GoOn) -> Result<u32, OpenError> {
     let broken = |cause: rusqlite::Error| OpenError::Broken { path: path.to_owned(), cause: cause.into() };
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(broken)?;
+    go_on.watch(&connection).map_err(broken)?;
     let found = migrate::version(&connection).map_err(broken)?;
     if found > VERSION {
         return Ok(found);
     }
-    let kept = (found < VERSION).then(|| before_migration::keep(path, found)).transpose();
+    let kept = (found < VERSION).then(|| before_migration::keep(path, found, go_on)).transpose();
     let kept = kept.map_err(|cause| OpenError::NoBackup { path: path.to_owned(), cause })?;
     if let Err(cause) = migrate::run(&mut connection) {
         // Nothing was changed. Kept, such backups would fill the disk, one a start.

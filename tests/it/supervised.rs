@@ -32,7 +32,8 @@ impl Manager {
 
     /// What it is told next but signs of life.
     pub fn hears_news(&self) -> String {
-        std::iter::repeat_with(|| self.hears()).find(|text| text != "WATCHDOG=1\n").unwrap()
+        let is_sign = |text: &String| text == "WATCHDOG=1\n" || text.starts_with("EXTEND_TIMEOUT_USEC=");
+        std::iter::repeat_with(|| self.hears()).find(|text| !is_sign(text)).unwrap()
     }
 }
 
@@ -60,6 +61,7 @@ fn a_service_manager_hears_of_the_start_signs_of_life_and_the_stop() {
     binary.signal("TERM");
     let stopping = manager.hears_news();
     assert!(stopping.starts_with("STOPPING=1\nSTATUS=Stopping: requests in flight have 30s"), "{stopping}");
+    assert!(manager.hears_news().starts_with("STOPPING=1\nSTATUS=Stopping: writing out"));
     assert_eq!(binary.wait().0, Some(0));
 }
 
@@ -67,12 +69,31 @@ fn a_service_manager_hears_of_the_start_signs_of_life_and_the_stop() {
 fn no_sign_of_life_is_given_where_none_is_asked_for() {
     for variables in [&[][..], &[("WATCHDOG_USEC", "20000"), ("WATCHDOG_PID", "1")][..]] {
         let (binary, manager) = supervised("", variables);
-        assert!(manager.hears().starts_with("READY=1\n"));
+        assert!(manager.hears_news().starts_with("READY=1\n"));
         thread::sleep(Duration::from_millis(50));
         binary.signal("TERM");
         assert!(manager.hears().starts_with("STOPPING=1\n"), "{variables:?}");
         binary.wait();
     }
+}
+
+/// For how many seconds more a message asks; 0 where it does not.
+fn asked_for(message: &str) -> u64 {
+    let micros = message.lines().find_map(|line| line.strip_prefix("EXTEND_TIMEOUT_USEC="));
+    micros.map_or(0, |micros| micros.parse::<u64>().unwrap() / 1_000_000)
+}
+
+#[test]
+fn a_start_and_a_stop_ask_for_the_time_that_they_need() {
+    let (binary, manager) = supervised("server.shutdown_grace_seconds = 3600\n", &[]);
+    let starting = manager.hears();
+    assert!(asked_for(&starting) >= 60 && starting.contains("STATUS=Starting\n"), "{starting}");
+    assert_eq!(asked_for(&manager.hears_news()), 0);
+    binary.signal("TERM");
+    let stopping = manager.hears_news();
+    assert!(asked_for(&stopping) > 3600, "{stopping}");
+    assert!(asked_for(&manager.hears_news()) >= 30);
+    assert_eq!(binary.wait().0, Some(0));
 }
 
 static ROUTES: &[PublicRoute] = &[Route {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
@@ -423,6 +423,34 @@ fn a_database_is_kept_as_it_was_before_its_schema_changes() {
     // A new one has nothing to keep.
     let binary = Binary::start("");
     assert_eq!(named(&binary.path("data"), "mcpd.db.before"), [""; 0]);
+}
+
+#[test]
+fn a_start_that_is_told_to_stop_does_not_go_on_to_change_the_schema() {
+    let folder = fresh();
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    make_schema_three(&data.join("mcpd.db"));
+    // It takes a while to copy and to check.
+    let long = "CREATE TABLE long (a, b);
+        INSERT INTO long WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000)
+            SELECT i, hex(i * 7919 % 300007) FROM n;
+        CREATE INDEX long_b ON long (b); CREATE INDEX long_ab ON long (a, b)";
+    Connection::open(data.join("mcpd.db")).unwrap().execute_batch(long).unwrap();
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut starting = command(&folder, &["serve"]);
+        let starting = starting.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        eventually("it has begun", || data.join("mcpd.db.before-schema-unfinished").exists());
+        kill_process(Pid::from_child(&starting), signal).unwrap();
+        let output = starting.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert!(said.contains("stopping before anything was answered") && !said.contains("ERROR"), "{said}");
+        assert_eq!(look(&data.join("mcpd.db")).0, 3);
+        assert_eq!(named(&data, "mcpd.db."), ["mcpd.db.lock"]);
+    }
+    let binary = Binary::start_in(folder);
+    assert_eq!(look(&binary.path("data/mcpd.db")).0, 4);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use mcpd::clock::{Clock, ManualClock};
 use mcpd::config::Config;
 use mcpd::http::public::PublicRoute;
-use mcpd::server::{HandOver, Passed, Server, Signal, StartError, Supervisor};
+use mcpd::server::{HandOver, Passed, Server, Signal, StartError, Starting, Supervisor};
 use mcpd::store::OpenError;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -90,8 +90,13 @@ impl TestServer {
         );
         std::fs::write(&file, format!("{own}{}", setup.toml)).unwrap();
         let config = Config::load(Some(&file)).unwrap();
-        let start =
-            || Server::start(config.clone(), setup.clock.0.clone(), HandOver::File, Passed::default());
+        let start = || {
+            let supervisor = setup.supervisor.as_ref();
+            let supervisor =
+                supervisor.map(|(socket, watchdog)| Supervisor::at(socket.as_os_str(), Some(*watchdog)));
+            let starting = Starting::watched_by(supervisor.unwrap_or_default());
+            Server::start(config.clone(), setup.clock.0.clone(), HandOver::File, Passed::default(), starting)
+        };
         // A process that another test has just forked holds the old server's lock until it has become another one.
         let mut server = (0..200)
             .find_map(|_| match start() {
@@ -103,9 +108,6 @@ impl TestServer {
             })
             .expect("the database stays locked");
         server.routes = setup.routes;
-        if let Some((socket, watchdog)) = &setup.supervisor {
-            server.supervisor = Supervisor::at(socket.as_os_str(), Some(*watchdog));
-        }
         let (public, admin) = (server.listeners().public[0], server.listeners().admin);
         let (signals, mut sent) = mpsc::unbounded_channel();
         let thread = std::thread::spawn(move || {

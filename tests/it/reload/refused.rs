@@ -75,7 +75,7 @@ fn a_certificate_that_does_not_fit_leaves_the_old_one() {
 #[test]
 fn a_service_manager_hears_of_a_reload_and_of_one_that_was_refused() {
     let (binary, manager) = supervised("", &[]);
-    assert!(manager.hears().starts_with("READY=1\n"));
+    assert!(manager.hears_news().starts_with("READY=1\n"));
     for (toml, end) in
         [("log.level = \"warn\"\n", ""), ("log.levle = 1\n", "; not reloaded: mcpd.toml: `log.levle`")]
     {
