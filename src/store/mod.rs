@@ -9,6 +9,7 @@ mod apart;
 pub mod audit;
 pub mod backup;
 mod before_migration;
+mod before_restore;
 mod column;
 pub mod contexts;
 mod create;

@@ -17,7 +17,7 @@ use super::backup::{CopyError, remove_unfinished};
 use super::create::make_if_missing;
 use super::folder::{existing_folder_of, make_folder_of};
 use super::migrate::{self, APPLICATION_ID, VERSION};
-use super::{GoOn, Pool, Store, StoreError, before_migration, keys, usage};
+use super::{GoOn, Pool, Store, StoreError, before_migration, before_restore, keys, usage};
 
 /// Readers at once; more would only queue for the same two cores and the same disk.
 const READERS: u32 = 4;
@@ -83,12 +83,16 @@ impl Store {
     pub fn check(path: &Path) -> Result<(), OpenError> {
         let unusable = |cause| OpenError::Unusable { path: path.to_owned(), cause };
         let mut header = Vec::new();
-        let file = match File::open(path) {
+        let file = match open_at_once(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return check_folder(path),
             Err(error) => return Err(unusable(error)),
         };
-        let length = file.metadata().map_err(unusable)?.len();
+        let metadata = file.metadata().map_err(unusable)?;
+        if !metadata.is_file() && !metadata.is_dir() {
+            return Err(OpenError::Foreign(path.to_owned()));
+        }
+        let length = metadata.len();
         file.take(100).read_to_end(&mut header).map_err(unusable)?;
         // As SQLite has it, an empty file is a database that is still to be made.
         if header.is_empty() {
@@ -127,7 +131,9 @@ impl Store {
     pub fn open_while(path: &Path, go_on: &GoOn) -> Result<Self, OpenError> {
         Self::check(path)?;
         let lock = lock(path)?;
-        remove_unfinished(path).map_err(|cause| OpenError::Unusable { path: path.to_owned(), cause })?;
+        let unusable = |cause| OpenError::Unusable { path: path.to_owned(), cause };
+        remove_unfinished(path).map_err(unusable)?;
+        before_restore::remove_twins(path).map_err(unusable)?;
         make_if_missing(path)?;
         let broken = |cause| OpenError::Broken { path: path.to_owned(), cause };
         let found = prepare(path, go_on)?;
@@ -146,6 +152,12 @@ impl Store {
             _lock: lock,
         })
     }
+}
+
+/// Opens a file to be read; does not wait for the other end of a pipe.
+pub(super) fn open_at_once(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK.union(OFlags::NOCTTY).bits().cast_signed();
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
 /// Returns the path with something appended to its last part.

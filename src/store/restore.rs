@@ -11,13 +11,13 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::Store;
 use super::backup::{self, CopyError, HEADROOM, Unfinished, check_whole, make_file};
+use super::before_restore;
 use super::create::remove_companions;
 use super::folder::{DEFAULT_KEY, folder_of};
 use super::length;
 use super::migrate::VERSION;
-use super::open::{OpenError, beside, lock};
+use super::open::{OpenError, beside, lock, open_at_once};
 use super::owner::{Owner, become_owner_of_folder, is_root_in_another_s_folder};
-use crate::clock::Clock;
 use crate::domain::token::Token;
 
 /// Behind the database's name: a backup that is being brought there.
@@ -161,6 +161,7 @@ impl Restore {
         if let Err(error @ OpenError::Foreign(_)) = Store::check(&database) {
             return Err(RestoreError::InTheWay(error));
         }
+        before_restore::remove_twins(&database).map_err(failed)?;
         let owner = Owner::of(&database).map_err(failed)?;
         owner.own(&lock).map_err(failed)?;
         Ok(Self {
@@ -212,7 +213,7 @@ impl Restore {
         tell(Stage::Checking);
         let (schema, stale_default_key) = self.check(&unfinished.0)?;
         self.go_on()?;
-        let put = put_in_place(&copy, &unfinished.0, &self.database);
+        let put = put_in_place(&copy, &unfinished.0, &self.database, self.owner);
         Ok(Restored { kept: put.map_err(|cause| self.failed(cause))?, schema, stale_default_key })
     }
 
@@ -295,7 +296,11 @@ fn is_same_file(file: &File, path: &Path) -> bool {
 /// Opens a backup, if it is one as far as its first bytes tell; returns its length too.
 fn open_source(path: &Path) -> Result<(File, u64), RestoreError> {
     let unreadable = |cause| RestoreError::Source { path: path.to_owned(), cause };
-    let file = File::open(path).map_err(unreadable)?;
+    // Nobody waits for the other end of a pipe, nor is a device told that it is opened.
+    if !path.metadata().map_err(unreadable)?.is_file() {
+        return Err(RestoreError::NoBackup(path.to_owned()));
+    }
+    let file = open_at_once(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     if !metadata.is_file() || metadata.len() == 0 {
         return Err(RestoreError::NoBackup(path.to_owned()));
@@ -314,49 +319,13 @@ fn open_source(path: &Path) -> Result<(File, u64), RestoreError> {
 
 /// Puts a checked copy in the database's place; returns where the one before is, if there was one. Whenever this is
 /// cut short, one of the two is there whole.
-fn put_in_place(copy: &File, path: &Path, database: &Path) -> io::Result<Option<PathBuf>> {
+fn put_in_place(copy: &File, path: &Path, database: &Path, owner: Owner) -> io::Result<Option<PathBuf>> {
     remove_companions(path)?;
     copy.sync_all()?;
-    let kept = if length(database) > 0 { Some(keep(database)?) } else { None };
+    let kept = if length(database) > 0 { Some(before_restore::keep(database, owner)?) } else { None };
     // They belong to the one before; the restored one would take them for its own.
     remove_companions(database)?;
     fs::rename(path, database)?;
     File::open(folder_of(database))?.sync_all()?;
     Ok(kept)
-}
-
-/// Gives the database a second name, which it goes on with; with it goes what is not brought into it.
-fn keep(database: &Path) -> io::Result<PathBuf> {
-    bring_log_in(database);
-    let kept = name_anew(database)?;
-    for suffix in ["-wal", "-journal"] {
-        if length(&beside(database, suffix)) > 0 {
-            fs::rename(beside(database, suffix), beside(&kept, suffix))?;
-        }
-    }
-    Ok(kept)
-}
-
-/// Gives the database a second name that nothing has yet.
-fn name_anew(database: &Path) -> io::Result<PathBuf> {
-    let date = Clock::System.now().wall.in_file_name();
-    let mut kept = beside(database, &format!(".before-restore-{date}"));
-    let mut number = 1;
-    while let Err(error) = fs::hard_link(database, &kept) {
-        if error.kind() != io::ErrorKind::AlreadyExists {
-            return Err(error);
-        }
-        number += 1;
-        kept = beside(database, &format!(".before-restore-{date}-{number}"));
-    }
-    Ok(kept)
-}
-
-/// Brings the write-ahead log into the database, where that can be done; a damaged one keeps it beside.
-fn bring_log_in(database: &Path) {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let _ = Connection::open_with_flags(database, flags).and_then(|connection| {
-        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-        connection.close().map_err(|(_, error)| error)
-    });
 }

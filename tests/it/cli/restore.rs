@@ -214,6 +214,74 @@ fn the_database_that_is_replaced_is_kept_with_its_log() {
 }
 
 #[test]
+fn a_restore_that_was_killed_halfway_leaves_no_second_name_of_the_database() {
+    let (folder, copy, secret) = backup();
+    let data = folder.path().join("data");
+    let database = data.join("mcpd.db");
+    let (twin, other) =
+        (data.join("mcpd.db.before-restore-2026-01-01-000000"), data.join("mcpd.db.before-restore-other"));
+    fs::copy(&copy, &other).unwrap();
+    let after_start = |folder: Folder| Binary::start_in(folder).end("TERM");
+    let after_restore = |folder: Folder| {
+        assert_eq!(run(&folder, &["restore", "copy.db", "--yes"]).status, Some(0));
+        folder
+    };
+    let mut folder = folder;
+    for act in [&after_start as &dyn Fn(Folder) -> Folder, &after_restore] {
+        // What was written last is in the log alone, and went with the name.
+        let binary = Binary::start_in(folder);
+        key(&binary, "since");
+        folder = binary.end("KILL");
+        fs::hard_link(&database, &twin).unwrap();
+        fs::rename(data.join("mcpd.db-wal"), format!("{}-wal", twin.display())).unwrap();
+        folder = act(folder);
+        assert!(!twin.exists() && other.exists(), "{:?}", named(&data, "mcpd.db"));
+        let mut kept = named(&data, "mcpd.db.before-restore-2");
+        let has_since = kept.pop().map_or_else(|| database.clone(), |kept| data.join(kept));
+        assert!(look(&has_since).1.contains(&"since".to_owned()), "{}", has_since.display());
+        assert_eq!(database.metadata().unwrap().nlink(), 1);
+    }
+    Binary::start_in(folder).call(&secret, Request::get("/v1/key")).expect(200);
+}
+
+#[test]
+fn a_database_that_may_have_no_second_name_is_copied() {
+    let (folder, _, _) = backup();
+    let data = folder.path().join("data");
+    let database = data.join("mcpd.db");
+    let before = fs::read(&database).unwrap();
+    if rustix::process::geteuid().is_root() {
+        // Who restores may read it and no more: the system gives no second name to such a file.
+        std::os::unix::fs::chown(&data, Some(54_321), Some(54_321)).unwrap();
+        fs::remove_file(data.join("mcpd.db.lock")).unwrap();
+        fs::set_permissions(&database, fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    fs::write(data.join("mcpd.db.before-restore.unfinished"), "half").unwrap();
+    let told = run(&folder, &["restore", "copy.db", "--yes", "--json"]).done();
+    let told: Value = serde_json::from_str(&told).unwrap();
+    let kept = Path::new(told["kept"].as_str().unwrap());
+    assert_eq!((fs::read(kept).unwrap(), mode(kept)), (before, 0o600));
+    assert_eq!(named(&data, "mcpd.db").len(), 3, "{:?}", named(&data, "mcpd.db"));
+}
+
+#[test]
+fn a_pipe_or_a_device_is_refused_at_once() {
+    let (folder, _, _) = backup();
+    assert!(Command::new("mkfifo").arg(folder.path().join("pipe")).status().unwrap().success());
+    for name in ["pipe", "/dev/zero", "/dev/null"] {
+        let told = run(&folder, &["restore", name, "--yes"]).failed(1);
+        assert!(told.contains("is no backup") && told.lines().count() == 1, "{name}: {told}");
+    }
+    // Nor does a start wait for one in the database's place.
+    let database = folder.path().join("data/mcpd.db");
+    fs::rename(folder.path().join("pipe"), &database).unwrap();
+    for arguments in [&["serve"][..], &["check"], &["restore", "copy.db", "--yes"]] {
+        let told = run(&folder, arguments).failed(1);
+        assert!(told.contains("is not an mcpd database"), "{arguments:?}: {told}");
+    }
+}
+
+#[test]
 fn a_damaged_database_is_replaced_and_a_foreign_one_is_not() {
     let (folder, _, secret) = backup();
     let database = folder.path().join("data/mcpd.db");
