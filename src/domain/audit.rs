@@ -9,7 +9,7 @@ use super::alphabet;
 use super::time::Timestamp;
 
 /// What is noted, each as `what.done`.
-pub const ACTIONS: [&str; 10] = [
+pub const ACTIONS: [&str; 11] = [
     "key.create",
     "key.update",
     "key.rotate",
@@ -20,6 +20,7 @@ pub const ACTIONS: [&str; 10] = [
     "alert_rule.delete",
     "alert.acknowledge",
     "backup.create",
+    "server.restore",
 ];
 
 /// Who made a change.

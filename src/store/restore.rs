@@ -7,9 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use ring::rand::SystemRandom;
 use rusqlite::{Connection, OpenFlags};
+use serde_json::json;
 
 use super::Store;
+use super::audit;
 use super::backup::{self, CopyError, HEADROOM, Unfinished, check_whole, make_file};
 use super::before_restore;
 use super::create::remove_companions;
@@ -18,6 +21,8 @@ use super::length;
 use super::migrate::VERSION;
 use super::open::{OpenError, beside, lock, open_at_once};
 use super::owner::{Owner, become_owner_of_folder, is_root_in_another_s_folder};
+use crate::clock::Clock;
+use crate::domain::audit::{Actor, Change, row_id};
 use crate::domain::token::Token;
 
 /// Behind the database's name: a backup that is being brought there.
@@ -217,6 +222,25 @@ impl Restore {
         Ok(Restored { kept: put.map_err(|cause| self.failed(cause))?, schema, stale_default_key })
     }
 
+    /// Writes down in the copy's own audit log that it was restored; all of it is in the one file then.
+    fn note(&self, connection: Connection, schema: u32) -> Result<(), CopyError> {
+        let id = row_id(&SystemRandom::new());
+        let id = id.map_err(|_| io::Error::other("the system has no randomness to give"))?;
+        let file = self.source.display().to_string();
+        let change = Change {
+            at: Clock::System.now().wall,
+            actor: Actor::System,
+            action: "server.restore",
+            target: "database".to_owned(),
+            before: None,
+            after: Some(json!({"file": file, "bytes": self.bytes, "schema": schema})),
+        };
+        audit::append(&connection, id, change)?;
+        // What is still in a log would be left behind.
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        Ok(connection.close().map_err(|(_, error)| error)?)
+    }
+
     fn stale_default_key(&self, restored: &Connection) -> rusqlite::Result<Option<PathBuf>> {
         let path = folder_of(&self.configured).join(DEFAULT_KEY);
         let Some(token) = fs::read(&path).ok().and_then(|text| Token::parse(text.trim_ascii()).ok()) else {
@@ -252,7 +276,8 @@ impl Restore {
         if copied == self.bytes { Ok(()) } else { Err(RestoreError::Cut(self.source.clone())) }
     }
 
-    /// Reads all of the copy as SQLite does; returns its schema, and where a default key lies that it does not know.
+    /// Reads all of the copy as SQLite does, and notes in it that it is restored; returns its schema, and where a default
+    /// key lies that it does not know.
     fn check(&self, copy: &Path) -> Result<(u32, Option<PathBuf>), RestoreError> {
         let checked = (|| {
             let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -260,7 +285,9 @@ impl Restore {
             let stop = self.stop();
             connection.progress_handler(STEPS, Some(move || stop.load(Ordering::Acquire)))?;
             let schema = check_whole(&connection, 1..=VERSION)?;
-            Ok((schema, self.stale_default_key(&connection)?))
+            let stale_default_key = self.stale_default_key(&connection)?;
+            self.note(connection, schema)?;
+            Ok((schema, stale_default_key))
         })();
         if checked.is_err() {
             self.go_on()?;

@@ -67,6 +67,14 @@ fn a_backup_restored_onto_a_fresh_install_has_all_there_was() {
     );
     run(&binary.folder, &["audit", "verify"]).done();
     run(&binary.folder, &["usage", "verify"]).done();
+    // Once, however often it starts.
+    let binary = Binary::start_in(binary.end("TERM"));
+    let rows = binary.admin(Request::get("/admin/v1/audit?action=server.restore")).expect(200).json();
+    let rows = rows["data"].as_array().unwrap();
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    assert_eq!((&rows[0]["actor"], &rows[0]["target"]), (&json!({"via": "system"}), &json!("database")));
+    let after = json!({"file": copy.to_str(), "bytes": copy.metadata().unwrap().len(), "schema": 4});
+    assert_eq!(rows[0]["after"], after);
 }
 
 #[test]
