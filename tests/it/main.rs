@@ -31,6 +31,7 @@ mod limits;
 mod openai_upstream;
 mod reload;
 mod report_only;
+mod restored;
 mod secrecy;
 mod shutdown;
 mod signing;
