@@ -1,8 +1,10 @@
 //! One request to one upstream, and what its answer means.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_http::error::ParseError;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use actix_web::web::Bytes;
@@ -279,7 +281,7 @@ impl Attempt<'_> {
 }
 
 /// Returns how a request ended that was not answered.
-const fn unanswered(error: &SendRequestError) -> Outcome {
+fn unanswered(error: &SendRequestError) -> Outcome {
     match error {
         SendRequestError::Timeout => Outcome::TimedOut,
         error if is_hang_up(error) => Outcome::Failed,
@@ -293,9 +295,14 @@ fn is_stale<T>(server: &ModelServer, clock: &Clock, sent: &Result<T, SendRequest
     server.may_have_kept_connection(clock.steady()) && matches!(sent, Err(error) if is_hang_up(error))
 }
 
-/// Tells whether the upstream took the connection and closed it without an answer.
-const fn is_hang_up(error: &SendRequestError) -> bool {
-    matches!(error, SendRequestError::Connect(ConnectError::Disconnected) | SendRequestError::Send(_))
+/// Tells whether the upstream took the connection and closed it without an answer. Where it had not read what was sent,
+/// the system says that it was reset, in place of that it ended.
+fn is_hang_up(error: &SendRequestError) -> bool {
+    match error {
+        SendRequestError::Connect(ConnectError::Disconnected) | SendRequestError::Send(_) => true,
+        SendRequestError::Response(ParseError::Io(error)) => error.kind() == ErrorKind::ConnectionReset,
+        _ => false,
+    }
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {

@@ -1,11 +1,13 @@
 //! Several upstreams with one model: they share its load, and stand in for one another.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::Write as _;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use socket2::SockRef;
 
 use crate::harness::upstream::{begin_stream, send_event, wait_for_close, write_json};
 use crate::harness::{FakeUpstream, Request, TestServer, eventually};
@@ -222,19 +224,30 @@ fn nobody_is_asked_again_once_bytes_were_sent_on() {
     assert_eq!((first.seen().len(), other.seen().len()), (1, 0));
 }
 
+/// When a connection that was answered on is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Close {
+    AtOnce,
+    AsTheNextComes,
+    /// The same, and what came is not even read: the system says so in its own way.
+    Reset,
+}
+
 #[test]
 fn a_kept_connection_that_the_upstream_has_closed_is_replaced() {
-    // Answers once a connection, then hangs up: at once, or only as the next request comes.
-    for at_once in [true, false] {
-        let answered: Mutex<Vec<SocketAddr>> = Mutex::default();
+    for close in [Close::AtOnce, Close::AsTheNextComes, Close::Reset] {
+        let answered: Mutex<BTreeSet<SocketAddr>> = Mutex::default();
         let upstream = FakeUpstream::start(move |_, connection| {
             let peer = connection.peer_addr().unwrap();
-            if answered.lock().unwrap().contains(&peer) {
+            // A later connection may come from the same port.
+            if close != Close::AtOnce && !answered.lock().unwrap().insert(peer) {
+                answered.lock().unwrap().remove(&peer);
+                let linger = (close == Close::Reset).then_some(Duration::ZERO);
+                SockRef::from(&*connection).set_linger(linger).unwrap();
                 return false;
             }
-            answered.lock().unwrap().push(peer);
             write_json(connection, 200, &json!({}));
-            !at_once
+            close != Close::AtOnce
         });
         let server = serving(&[("closing", upstream.address, 1)]);
         let (key, _) = server.key(json!({}));
@@ -242,7 +255,8 @@ fn a_kept_connection_that_the_upstream_has_closed_is_replaced() {
             server.call(&key, Request::chat("Hi")).expect(200);
         }
         let told = told(&server, "closing");
-        assert_eq!((&told["health"], &told["requests"]["unreachable"]), (&json!("up"), &json!(0)));
+        let told = (&told["health"], &told["requests"]["unreachable"]);
+        assert_eq!(told, (&json!("up"), &json!(0)), "{close:?}");
     }
 }
 
