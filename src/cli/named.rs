@@ -4,8 +4,9 @@ use anyhow::{Result, bail};
 
 use serde_json::Value;
 
-use super::Misuse;
 use super::client::Client;
+use super::output::clean;
+use super::{Misuse, say};
 use crate::domain::id::KeyId;
 use crate::domain::token;
 
@@ -19,18 +20,37 @@ pub(super) async fn key_id(client: &Client, text: &str) -> Result<String> {
     if text.parse::<KeyId>().is_ok() {
         return Ok(text.to_owned());
     }
-    let found = client.list("/admin/v1/keys", &[("search", text)]).await?;
-    let named: Vec<&Value> = found.iter().filter(|key| key["name"] == text).collect();
-    let ids = latest(&named);
+    let ids = named(client, text).await?;
     match ids.as_slice() {
-        [id] => Ok((*id).to_owned()),
+        [id] => Ok(id.clone()),
         [] => bail!("no key has the id or the name `{text}`: see `mcpd keys list`"),
         _ => {
             let more = if ids.len() > TOLD_APART { ", …" } else { "" };
-            let some = ids.iter().take(TOLD_APART).copied().collect::<Vec<_>>().join(", ");
+            let some = ids[..ids.len().min(TOLD_APART)].join(", ");
             bail!("{} keys have the name `{text}`: name one by its id ({some}{more})", ids.len())
         }
     }
+}
+
+/// Warns if another key has the same name as this one, so that the name stands for neither.
+pub(super) async fn warn_of_others(client: &Client, key: &Value) {
+    let (Some(id), Some(name)) = (key["id"].as_str(), key["name"].as_str()) else { return };
+    // What was to be done is done, whether or not this can be told.
+    let Ok(mut others) = named(client, name).await else { return };
+    others.retain(|other| other != id);
+    if !others.is_empty() {
+        let others = clean(&others.join(", "));
+        say(&format!(
+            "Warning: another key has this name: {others}. Name each by its id, or give one another name."
+        ));
+    }
+}
+
+/// Returns the ids of the keys that a name stands for.
+async fn named(client: &Client, name: &str) -> Result<Vec<String>> {
+    let found = client.list("/admin/v1/keys", &[("search", name)]).await?;
+    let named: Vec<&Value> = found.iter().filter(|key| key["name"] == name).collect();
+    Ok(latest(&named).into_iter().map(ToOwned::to_owned).collect())
 }
 
 /// Returns the ids of the keys that handed over to none of the others; of several, those that were not revoked.

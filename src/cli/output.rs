@@ -3,14 +3,21 @@
 use std::env::var_os;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, IsTerminal as _, Write, stdout};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use serde_json::Value;
 
 use super::client::Answer;
 use crate::store::folder::folder_of;
+
+/// Behind the name of a file that is not complete; its process's number follows.
+const UNFINISHED: &str = ".unfinished-";
 
 /// What standard output can show.
 #[derive(Clone, Copy, Debug)]
@@ -80,11 +87,17 @@ pub(super) fn show(
 
 /// Prints text on standard output. A reader who has seen enough is no error.
 pub(super) fn print(text: &str) -> Result<()> {
-    let mut out = stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match print_all(text) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }
+}
+
+/// Prints text on standard output; fails if nobody takes all of it.
+pub(super) fn print_all(text: &str) -> io::Result<()> {
+    let mut out = stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
 }
 
 /// Returns text without what a terminal would take for a command, or would show in another order: some of what is
@@ -118,12 +131,15 @@ impl PrivateFile {
     }
 
     fn begin(path: &Path, replaces: bool) -> Result<Self> {
+        remove_abandoned(path);
         let mut unfinished = path.as_os_str().to_owned();
-        unfinished.push(format!(".unfinished-{}", std::process::id()));
+        unfinished.push(format!("{UNFINISHED}{}", std::process::id()));
         let unfinished = PathBuf::from(unfinished);
         let mut options = OpenOptions::new();
         let file = options.write(true).create_new(true).mode(0o600).open(&unfinished);
         let file = file.map_err(|error| cannot_make(path, &error))?;
+        // Tells a process elsewhere, that sees no such process here, that there is one. Not every file system can.
+        let _ = file.try_lock();
         Ok(Self { path: path.to_owned(), unfinished, file, replaces })
     }
 
@@ -149,6 +165,32 @@ impl PrivateFile {
             Err(_) => rename(),
         }
     }
+}
+
+/// Removes what killed processes left of a file of this name: whose process is gone, and that nobody has locked.
+fn remove_abandoned(path: &Path) {
+    let Some(name) = path.file_name() else { return };
+    for entry in fs::read_dir(folder_of(path)).into_iter().flatten().flatten() {
+        let (found, other) = (entry.path(), entry.file_name());
+        let process = other.as_bytes().strip_prefix(name.as_bytes());
+        let process = process.and_then(|rest| rest.strip_prefix(UNFINISHED.as_bytes()));
+        if process.is_some_and(is_gone) && is_nobodys(&found) {
+            // It is in nobody's way but the disk's.
+            let _ = fs::remove_file(found);
+        }
+    }
+}
+
+/// Tells whether there is no process of this number any more.
+fn is_gone(number: &[u8]) -> bool {
+    let number = std::str::from_utf8(number).ok().and_then(|number| number.parse().ok());
+    number.and_then(Pid::from_raw).is_some_and(|process| test_kill_process(process) == Err(Errno::SRCH))
+}
+
+fn is_nobodys(path: &Path) -> bool {
+    let flags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    file.is_ok_and(|file| file.metadata().is_ok_and(|found| found.is_file()) && file.try_lock().is_ok())
 }
 
 fn cannot_make(path: &Path, error: &io::Error) -> anyhow::Error {

@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::settings::{Settings, scopes};
 use super::{interview, issued};
-use crate::cli::Misuse;
 use crate::cli::client::Client;
+use crate::cli::{Misuse, named};
 use crate::domain::scope::Scope;
 
 /// A key to be made.
@@ -37,10 +37,13 @@ pub(super) async fn run(client: &Client, arguments: &mut Create) -> Result<()> {
     }
     let answer = client.post_once("/admin/v1/keys", &arguments.body()).await?;
     if arguments.json {
-        return issued::print_answer(&answer);
+        issued::print_answer(&answer)?;
+        named::warn_of_others(client, &answer.value).await;
+        return Ok(());
     }
     issued::print_secret(&answer.value)?;
     crate::cli::say(&format!("Made {}.", issued::describe(&answer.value)));
+    named::warn_of_others(client, &answer.value).await;
     issued::tell_next(client, &answer.value).await;
     Ok(())
 }

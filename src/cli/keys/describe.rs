@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::Value;
 
-use super::Key;
+use super::{Key, plans};
 use crate::cli::client::Client;
 use crate::cli::fields::{count, rows, text, time};
 use crate::cli::output::{Screen, Style, clean, show};
@@ -13,7 +13,7 @@ use crate::cli::sheet::Sheet;
 /// Tells all about a key.
 pub(super) async fn run(client: &Client, key: &Key) -> Result<()> {
     let answer = client.get(&key.path(client, "").await?, &[]).await?;
-    show(&answer, key.json, render)
+    show(&plans::marked(client, answer, key.json).await?, key.json, render)
 }
 
 /// Returns all about a key, readable.
@@ -62,7 +62,7 @@ pub(super) fn render(key: &Value, screen: Screen) -> String {
         sheet.add("revoked when quiet", text(key, "revoke_when_quiet"));
     }
     let next = next(key).map(|next| format!("\n{}\n", clean(&next))).unwrap_or_default();
-    sheet.render(screen) + &next
+    sheet.render(screen) + &plans::note(std::slice::from_ref(key)) + &next
 }
 
 fn or(key: &Value, field: &str, none: &str) -> String {

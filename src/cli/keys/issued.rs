@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::cli::client::{Answer, Client};
 use crate::cli::fields::{count, rows, text, time};
-use crate::cli::output::{clean, print, show};
+use crate::cli::output::{clean, print_all};
 use crate::domain::models::AllowedModels;
 
 /// Prints the key alone; fails if it did not come.
@@ -21,12 +21,12 @@ pub(super) fn print_secret(key: &Value) -> Result<()> {
         )
     };
     let secret = clean(key["key"].as_str().ok_or_else(lost)?);
-    print(&format!("{secret}\n")).with_context(|| unwritten(key))
+    print_all(&format!("{secret}\n")).with_context(|| unwritten(key))
 }
 
 /// Prints the answer of the admin API, with the key in it.
 pub(super) fn print_answer(answer: &Answer) -> Result<()> {
-    show(answer, true, |_, _| String::new()).with_context(|| unwritten(&answer.value))
+    print_all(&format!("{}\n", answer.text.trim_end())).with_context(|| unwritten(&answer.value))
 }
 
 /// Says how to be rid of a key that nobody has read.

@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
+use super::plans;
 use crate::cli::client::{Answer, Client};
 use crate::cli::fields::{count, of, text};
 use crate::cli::output::{Screen, Style, show};
@@ -39,7 +40,8 @@ pub(super) async fn run(client: &Client, arguments: &List) -> Result<()> {
     asked.extend(status.as_ref().map(|status| ("status", status.get_name())));
     asked.extend(arguments.search.as_deref().map(|text| ("search", text)));
     let value = whole(&client.list("/admin/v1/keys", &asked).await?);
-    show(&Answer { text: value.to_string(), value }, arguments.json, |keys, screen| {
+    let answer = Answer { text: value.to_string(), value };
+    show(&plans::marked(client, answer, arguments.json).await?, arguments.json, |keys, screen| {
         render(keys, !asked.is_empty(), screen)
     })
 }
@@ -91,7 +93,8 @@ fn render(keys: &Value, is_filtered: bool, screen: Screen) -> String {
     let all = COLUMNS.len();
     let shown = (3..=all).rev().find(|most| table(rows, *most).fits(screen)).unwrap_or(3);
     let hidden = if shown < all { " `mcpd keys show KEY` tells all about one." } else { "" };
-    format!("{}{}.{hidden}\n", table(rows, shown).render(screen), of(rows.len() as u64, "key"))
+    let count = of(rows.len() as u64, "key");
+    format!("{}{count}.{hidden}\n{}", table(rows, shown).render(screen), plans::note(rows))
 }
 
 /// Returns a table with so many columns.

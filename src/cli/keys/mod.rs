@@ -9,6 +9,7 @@ mod interview;
 mod issued;
 mod list;
 mod migration;
+mod plans;
 mod rotate;
 mod settings;
 mod update;

@@ -5,10 +5,10 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::settings::{Cleared, Settings, length, scopes};
-use super::{Key, describe};
-use crate::cli::Misuse;
+use super::{Key, describe, plans};
 use crate::cli::client::Client;
 use crate::cli::output::show;
+use crate::cli::{Misuse, named};
 
 /// What to change about a key.
 #[derive(Debug, Args)]
@@ -46,7 +46,12 @@ pub(super) async fn run(client: &Client, arguments: &Update) -> Result<()> {
         bail!(Misuse("say what to change: `mcpd keys update --help` lists what can be".to_owned()));
     }
     let answer = client.patch(&arguments.key.path(client, "").await?, &Value::Object(body)).await?;
-    show(&answer, arguments.key.json, describe::render)
+    let answer = plans::marked(client, answer, arguments.key.json).await?;
+    show(&answer, arguments.key.json, describe::render)?;
+    if arguments.name.is_some() {
+        named::warn_of_others(client, &answer.value).await;
+    }
+    Ok(())
 }
 
 impl Update {

@@ -1,12 +1,13 @@
 //! Keys, made and changed from the command line.
 
+use std::fs;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
 use super::asked::FakeDaemon;
 use super::{Said, key, run, run_with};
-use crate::harness::binary::command;
+use crate::harness::binary::{CONFIG, command};
 use crate::harness::pty::Terminal;
 use crate::harness::{Binary, Request};
 
@@ -256,6 +257,97 @@ fn a_key_that_cannot_be_written_is_named() {
             "{told}"
         );
     }
+}
+
+#[test]
+fn a_key_that_nobody_takes_is_named() {
+    let binary = Binary::start("");
+    key(&binary, "laptop");
+    for arguments in [
+        &["keys", "create", "--name", "lost", "--scope", "all"][..],
+        &["keys", "create", "--name", "lost too", "--scope", "all", "--json"],
+        &["keys", "rotate", "laptop"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = command(&binary.folder, arguments).stdout(writer).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        let id = newest(&binary)["id"].as_str().unwrap().to_owned();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {told}");
+        assert!(told.contains(&format!("`mcpd keys delete {id}`")) && told.contains("Broken pipe"), "{told}");
+    }
+    // Whoever has seen enough of a list is no error.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = command(&binary.folder, &["keys", "list"]).stdout(writer).output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0), "{output:?}");
+}
+
+#[test]
+fn a_name_that_another_key_has_is_warned_of() {
+    let binary = Binary::start("");
+    let (_, first) = key(&binary, "laptop");
+    key(&binary, "laptop two");
+    let warning = |said: Said| {
+        assert_eq!(said.status, Some(0), "{}", said.err);
+        said.err.lines().find(|line| line.starts_with("Warning: ")).map(ToOwned::to_owned)
+    };
+    let named = |ids: &str| {
+        Some(format!(
+            "Warning: another key has this name: {ids}. Name each by its id, or give one another name."
+        ))
+    };
+    let create = |more: &[&str]| {
+        run(&binary.folder, &[&["keys", "create", "--scope", "all", "--name"], more].concat())
+    };
+    assert_eq!(warning(create(&["desk"])), None);
+    assert_eq!(warning(create(&["laptop"])), named(&first));
+    let second = newest(&binary)["id"].as_str().unwrap().to_owned();
+    let json = create(&["laptop", "--json"]);
+    assert!(serde_json::from_str::<Value>(&json.out).is_ok(), "{}", json.out);
+    assert!(warning(json).is_some_and(|line| line.contains(&first) && line.contains(&second)));
+    let third = newest(&binary)["id"].as_str().unwrap().to_owned();
+    run(&binary.folder, &["keys", "delete", &third, "--yes"]).done();
+    // One that is revoked, or handed over, stands in no name's way.
+    run(&binary.folder, &["keys", "update", &second, "--name", "desk two"]).done();
+    assert_eq!(warning(run(&binary.folder, &["keys", "rotate", "laptop"])), None);
+    let rotated = newest(&binary)["id"].as_str().unwrap().to_owned();
+    assert_eq!(
+        warning(run(&binary.folder, &["keys", "update", &second, "--name", "laptop"])),
+        named(&rotated)
+    );
+    run(&binary.folder, &["keys", "revoke", &second, "--yes"]).done();
+    assert_eq!(warning(create(&["laptop"])), named(&rotated));
+}
+
+#[test]
+fn a_plan_that_is_gone_is_told_as_such() {
+    let binary = Binary::start("plans.batch.requests_per_minute = 500\n");
+    let make = |name: &str, more: &[&str]| {
+        let made = ["keys", "create", "--scope", "all", "--plan", "batch", "--name", name];
+        assert_eq!(run(&binary.folder, &[&made[..], more].concat()).status, Some(0));
+    };
+    make("on it", &[]);
+    make("its own", &["--requests-per-minute", "7"]);
+    let list = run(&binary.folder, &["keys", "list"]).done();
+    assert!(list.contains("500/min batch ") && !list.contains("gone"), "{list}");
+    let binary = Binary::start_in({
+        let folder = binary.end("TERM");
+        fs::write(folder.path().join("mcpd.toml"), CONFIG).unwrap();
+        folder
+    });
+    let list = run(&binary.folder, &["keys", "list"]).done();
+    let line = |name: &str| list.lines().find(|line| line.starts_with(name)).unwrap_or(&list).to_owned();
+    assert!(line("on it").contains("60/min batch (gone)"), "{list}");
+    assert!(line("its own").contains("7/min batch (gone)"), "{list}");
+    assert!(line("default").contains("60/min standard  "), "{list}");
+    let note = "(gone): the plan is not in the configuration. A key on it that has no limit of its own gets that of \
+                `standard`.\n";
+    assert!(list.ends_with(note), "{list}");
+    let told = run(&binary.folder, &["keys", "show", "on it"]).done();
+    assert!(told.contains("60 requests a minute (plan batch (gone))") && told.contains(note), "{told}");
+    let json = run(&binary.folder, &["keys", "list", "--json"]).done();
+    assert!(json.contains("\"batch\"") && !json.contains("gone") && !json.contains("in_force"), "{json}");
 }
 
 #[test]

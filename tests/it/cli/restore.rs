@@ -126,6 +126,35 @@ fn a_backup_that_does_not_come_whole_is_none() {
 }
 
 #[test]
+fn a_backup_removes_what_a_killed_one_left_and_nothing_else() {
+    let binary = Binary::start("");
+    let folder = binary.folder.path();
+    let mut gone = Command::new("true").spawn().unwrap();
+    gone.wait().unwrap();
+    let left = format!("copy.db.unfinished-{}", gone.id());
+    // What another process makes just now, one of another machine or container with the same folder, and other files.
+    let locked = format!("copy.db.unfinished-{}", gone.id() + 1_000_000_000);
+    let others = [
+        format!("copy.db.unfinished-{}", std::process::id()),
+        locked.clone(),
+        "copy.db.unfinished-".to_owned(),
+        "copy.db.unfinished-1x".to_owned(),
+        format!("other.db.unfinished-{}", gone.id()),
+    ];
+    for name in others.iter().chain([&left]) {
+        fs::write(folder.join(name), "half").unwrap();
+    }
+    let held = fs::File::open(folder.join(&locked)).unwrap();
+    held.lock().unwrap();
+    for _ in 0..2 {
+        let said = run(&binary.folder, &["backup", "--force", "copy.db"]);
+        assert_eq!(said.status, Some(0), "{}", said.err);
+        assert!(!folder.join(&left).exists());
+        assert!(others.iter().all(|name| folder.join(name).exists()), "{:?}", named(folder, "copy"));
+    }
+}
+
+#[test]
 fn a_backup_that_is_interrupted_leaves_nothing() {
     // Its end never comes.
     let folder = fresh();
