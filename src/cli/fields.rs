@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::output::Style;
+use crate::domain::size;
 
 /// What stands for nothing.
 const NOTHING: &str = "-";
@@ -58,18 +59,7 @@ pub(super) fn millis(object: &Value, field: &str) -> String {
 
 /// Returns a number of bytes in the nearest unit.
 pub(super) fn bytes(object: &Value, field: &str) -> String {
-    let mut size = count(object, field) as f64;
-    if size < 1024.0 {
-        return format!("{size} B");
-    }
-    let mut units = ["KiB", "MiB", "GiB", "TiB"].into_iter();
-    let mut unit = "B";
-    while size >= 1024.0
-        && let Some(larger) = units.next()
-    {
-        (size, unit) = (size / 1024.0, larger);
-    }
-    format!("{size:.1} {unit}")
+    size::tell(count(object, field))
 }
 
 /// Returns a number with its noun: `1 request`, `2 requests`.

@@ -1,5 +1,6 @@
 //! Offsets from UTC, in which hours and days may begin.
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -43,6 +44,34 @@ impl Offset {
         self.floor(Timestamp::from_millis(time.as_millis().saturating_add(almost)), step)
     }
 
+    /// Writes a point in time to the minute, as it is on a clock with this offset: `3 Oct 2026, 07:05`.
+    pub fn write_minute(self, time: Timestamp) -> String {
+        self.on_the_clock(time).strftime("%-d %b %Y, %H:%M").to_string()
+    }
+
+    /// Writes the day that a point in time lies in, with this offset: `3 Oct`.
+    pub fn write_day(self, time: Timestamp) -> String {
+        self.on_the_clock(time).strftime("%-d %b").to_string()
+    }
+
+    /// Writes the time of day, with this offset: `07:05`.
+    pub fn write_time_of_day(self, time: Timestamp) -> String {
+        self.on_the_clock(time).strftime("%H:%M").to_string()
+    }
+
+    /// Writes a point in time as a form's field for one holds it, on a clock with this offset: `2026-10-03T07:05`
+    /// (HTML, local date and time).
+    pub fn write_for_field(self, time: Timestamp) -> String {
+        self.on_the_clock(time).strftime("%Y-%m-%dT%H:%M").to_string()
+    }
+
+    fn on_the_clock(self, time: Timestamp) -> jiff::civil::DateTime {
+        let shifted = time.as_millis().saturating_add(self.seconds * 1_000);
+        let end = if shifted < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
+        let shifted = jiff::Timestamp::from_millisecond(shifted).unwrap_or(end);
+        jiff::tz::Offset::UTC.to_datetime(shifted)
+    }
+
     /// Writes a point in time in RFC 3339 with this offset, `Z` where there is none.
     pub fn write(self, time: Timestamp) -> String {
         let offset =
@@ -51,6 +80,17 @@ impl Offset {
             (Some(offset), Ok(time)) if !self.is_utc() => time.display_with_offset(offset).to_string(),
             _ => time.to_string(),
         }
+    }
+}
+
+impl fmt::Display for Offset {
+    /// Writes `+05:30`, or `Z` where there is no offset.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_utc() {
+            return f.write_str("Z");
+        }
+        let (sign, size) = (if self.seconds < 0 { '-' } else { '+' }, self.seconds.abs());
+        write!(f, "{sign}{:02}:{:02}", size / 3_600, size % 3_600 / 60)
     }
 }
 
@@ -86,6 +126,22 @@ mod tests {
 
     fn time(text: &str) -> Timestamp {
         Timestamp::parse(text).unwrap()
+    }
+
+    #[test]
+    fn times_are_written_as_a_clock_there_shows_them() {
+        let at = time("2026-10-02T20:05:59Z");
+        let cases =
+            [("Z", "2 Oct 2026, 20:05"), ("+05:30", "3 Oct 2026, 01:35"), ("-03:30", "2 Oct 2026, 16:35")];
+        for (offset, written) in cases {
+            let parsed: Offset = offset.parse().unwrap();
+            assert_eq!((parsed.write_minute(at).as_str(), parsed.to_string().as_str()), (written, offset));
+        }
+        let east: Offset = "+05:30".parse().unwrap();
+        assert_eq!((east.write_day(at), east.write_time_of_day(at)), ("3 Oct".into(), "01:35".into()));
+        assert_eq!(east.write_for_field(at), "2026-10-03T01:35");
+        east.write_minute(Timestamp::from_millis(i64::MAX));
+        east.write_minute(Timestamp::from_millis(i64::MIN));
     }
 
     #[test]
