@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ring::rand::SystemRandom;
 use rusqlite::{Connection, Transaction};
+use serde_json::json;
 
 use crate::clock::Clock;
+use crate::domain::audit::{self, Actor, row_id};
 use crate::domain::context::{Context, Message, bytes};
 use crate::domain::id::{ContextId, KeyId, Orders};
 use crate::domain::key::Name;
@@ -211,6 +213,36 @@ impl Contexts {
             store::contexts::delete(transaction, id)?;
             Ok(())
         })
+    }
+
+    /// Deletes a context with its messages for somebody who has no key, and notes who it was.
+    pub fn remove(&self, id: ContextId, actor: Actor) -> Result<(), ContextsError> {
+        let row = row_id(&self.random).map_err(|_| ContextsError::Randomness)?;
+        let at = self.clock.now().wall;
+        self.store.write(|transaction| {
+            let context = store::contexts::find(transaction, id)?.ok_or(ContextsError::NotFound)?;
+            store::contexts::delete(transaction, id)?;
+            let before = json!({
+                "name": context.name.as_ref().map(Name::as_str),
+                "messages": context.length,
+                "bytes": context.bytes,
+                "created_by": context.created_by.to_string(),
+                "created_at": context.created_at.to_string(),
+            });
+            let (target, before) = (id.to_string(), Some(before));
+            let change = audit::Change { at, actor, action: "context.delete", target, before, after: None };
+            Ok(store::audit::append(transaction, row, change)?)
+        })
+    }
+
+    /// Lists contexts without their messages.
+    pub fn heads(&self, page: &Rows<ContextId>) -> Result<Vec<Context>, ContextsError> {
+        Ok(self.store.read(|connection| store::contexts::list(connection, page))?)
+    }
+
+    /// Returns how many contexts there are.
+    pub fn count(&self) -> Result<u64, ContextsError> {
+        Ok(self.store.read(store::contexts::count)?)
     }
 
     /// Returns how long the messages of a context may be together, in bytes.

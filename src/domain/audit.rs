@@ -9,7 +9,7 @@ use super::alphabet;
 use super::time::Timestamp;
 
 /// What is noted, each as `what.done`.
-pub const ACTIONS: [&str; 11] = [
+pub const ACTIONS: [&str; 13] = [
     "key.create",
     "key.update",
     "key.rotate",
@@ -20,6 +20,8 @@ pub const ACTIONS: [&str; 11] = [
     "alert_rule.delete",
     "alert.acknowledge",
     "backup.create",
+    "context.delete",
+    "file.delete",
     "server.restore",
 ];
 

@@ -11,11 +11,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ring::rand::SystemRandom;
+use rusqlite::Transaction;
+use serde_json::json;
 
 pub use upload::Upload;
 
 use crate::clock::Clock;
+use crate::domain::audit::{Actor, Change, row_id};
 use crate::domain::file::File;
+use crate::domain::hex;
 use crate::domain::id::{FileId, KeyId, Orders};
 use crate::store::page::Rows;
 use crate::store::{self, Store, StoreError};
@@ -148,10 +152,48 @@ impl Files {
 
     /// Deletes a file and gives its space back. Once this returns it stays deleted, whatever happens.
     pub fn delete(&self, id: FileId) -> Result<(), FilesError> {
+        self.end(id, |_, _| Ok(()))
+    }
+
+    /// Does the same for somebody who has no key, and notes who it was.
+    pub fn remove(&self, id: FileId, actor: Actor) -> Result<(), FilesError> {
+        let row = row_id(&self.random).map_err(|_| FilesError::Randomness)?;
+        let at = self.clock.now().wall;
+        self.end(id, |transaction, file| {
+            let before = json!({
+                "filename": file.filename.as_str(),
+                "purpose": file.purpose.as_str(),
+                "bytes": file.bytes,
+                "sha256": hex::encode(&file.sha256),
+                "created_by": file.created_by.to_string(),
+                "created_at": file.created_at.to_string(),
+            });
+            let (target, before) = (id.to_string(), Some(before));
+            let change = Change { at, actor, action: "file.delete", target, before, after: None };
+            store::audit::append(transaction, row, change)
+        })
+    }
+
+    /// Returns how many files there are.
+    pub fn count(&self) -> Result<u64, FilesError> {
+        Ok(self.store.read(store::files::count)?)
+    }
+
+    /// Returns how many bytes are in all files together, uploads under way among them.
+    pub fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    fn end(
+        &self,
+        id: FileId,
+        note: impl FnOnce(&Transaction<'_>, &File) -> rusqlite::Result<()>,
+    ) -> Result<(), FilesError> {
         let bytes = self.store.write(|transaction| {
             let file = store::files::find(transaction, id)?.ok_or(FilesError::NotFound)?;
             store::files::delete(transaction, id)?;
             store::files::loosen(transaction, id)?;
+            note(transaction, &file)?;
             Ok::<_, FilesError>(file.bytes)
         })?;
         // It is deleted already: what cannot be cleared away now is left to the keeper.

@@ -110,6 +110,11 @@ pub fn list(connection: &Connection, page: &Rows<ContextId>) -> rusqlite::Result
         .collect()
 }
 
+/// Returns how many contexts there are.
+pub fn count(connection: &Connection) -> rusqlite::Result<u64> {
+    connection.query_row("SELECT count(*) AS count FROM contexts", [], |row| column::count(row, "count"))
+}
+
 fn context(row: &Row<'_>) -> rusqlite::Result<Context> {
     let name: Option<String> = row.get("name")?;
     let name = name.map(|name| Name::parse(&name)).transpose();

@@ -72,6 +72,11 @@ pub fn total_bytes(connection: &Connection) -> rusqlite::Result<u64> {
     })
 }
 
+/// Returns how many files there are.
+pub fn count(connection: &Connection) -> rusqlite::Result<u64> {
+    connection.query_row("SELECT count(*) AS count FROM files", [], |row| column::count(row, "count"))
+}
+
 /// Keeps a chunk.
 pub fn insert_chunk(
     connection: &Connection,
