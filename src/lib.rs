@@ -10,6 +10,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod contexts;
+pub mod dashboard;
 pub mod domain;
 pub mod files;
 pub mod gate;

@@ -31,8 +31,17 @@ _mcpd() {
             mcpd,completions)
                 cmd="mcpd__subcmd__completions"
                 ;;
+            mcpd,contexts)
+                cmd="mcpd__subcmd__contexts"
+                ;;
+            mcpd,dashboard)
+                cmd="mcpd__subcmd__dashboard"
+                ;;
             mcpd,explain)
                 cmd="mcpd__subcmd__explain"
+                ;;
+            mcpd,files)
+                cmd="mcpd__subcmd__files"
                 ;;
             mcpd,help)
                 cmd="mcpd__subcmd__help"
@@ -133,6 +142,30 @@ _mcpd() {
             mcpd__subcmd__audit__subcmd__help,verify)
                 cmd="mcpd__subcmd__audit__subcmd__help__subcmd__verify"
                 ;;
+            mcpd__subcmd__contexts,delete)
+                cmd="mcpd__subcmd__contexts__subcmd__delete"
+                ;;
+            mcpd__subcmd__contexts,help)
+                cmd="mcpd__subcmd__contexts__subcmd__help"
+                ;;
+            mcpd__subcmd__contexts__subcmd__help,delete)
+                cmd="mcpd__subcmd__contexts__subcmd__help__subcmd__delete"
+                ;;
+            mcpd__subcmd__contexts__subcmd__help,help)
+                cmd="mcpd__subcmd__contexts__subcmd__help__subcmd__help"
+                ;;
+            mcpd__subcmd__files,delete)
+                cmd="mcpd__subcmd__files__subcmd__delete"
+                ;;
+            mcpd__subcmd__files,help)
+                cmd="mcpd__subcmd__files__subcmd__help"
+                ;;
+            mcpd__subcmd__files__subcmd__help,delete)
+                cmd="mcpd__subcmd__files__subcmd__help__subcmd__delete"
+                ;;
+            mcpd__subcmd__files__subcmd__help,help)
+                cmd="mcpd__subcmd__files__subcmd__help__subcmd__help"
+                ;;
             mcpd__subcmd__help,alerts)
                 cmd="mcpd__subcmd__help__subcmd__alerts"
                 ;;
@@ -148,8 +181,17 @@ _mcpd() {
             mcpd__subcmd__help,completions)
                 cmd="mcpd__subcmd__help__subcmd__completions"
                 ;;
+            mcpd__subcmd__help,contexts)
+                cmd="mcpd__subcmd__help__subcmd__contexts"
+                ;;
+            mcpd__subcmd__help,dashboard)
+                cmd="mcpd__subcmd__help__subcmd__dashboard"
+                ;;
             mcpd__subcmd__help,explain)
                 cmd="mcpd__subcmd__help__subcmd__explain"
+                ;;
+            mcpd__subcmd__help,files)
+                cmd="mcpd__subcmd__help__subcmd__files"
                 ;;
             mcpd__subcmd__help,help)
                 cmd="mcpd__subcmd__help__subcmd__help"
@@ -198,6 +240,12 @@ _mcpd() {
                 ;;
             mcpd__subcmd__help__subcmd__audit,verify)
                 cmd="mcpd__subcmd__help__subcmd__audit__subcmd__verify"
+                ;;
+            mcpd__subcmd__help__subcmd__contexts,delete)
+                cmd="mcpd__subcmd__help__subcmd__contexts__subcmd__delete"
+                ;;
+            mcpd__subcmd__help__subcmd__files,delete)
+                cmd="mcpd__subcmd__help__subcmd__files__subcmd__delete"
                 ;;
             mcpd__subcmd__help__subcmd__keys,advice)
                 cmd="mcpd__subcmd__help__subcmd__keys__subcmd__advice"
@@ -308,7 +356,7 @@ _mcpd() {
 
     case "${cmd}" in
         mcpd)
-            opts="-h -V --config --help --version serve check status keys usage explain alerts audit metrics backup restore completions man help"
+            opts="-h -V --config --help --version serve check status keys usage explain alerts audit contexts files dashboard metrics backup restore completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -857,6 +905,106 @@ _mcpd() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mcpd__subcmd__contexts)
+            opts="-h --limit --json --config --help delete help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mcpd__subcmd__contexts__subcmd__delete)
+            opts="-y -h --yes --json --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mcpd__subcmd__contexts__subcmd__help)
+            opts="delete help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mcpd__subcmd__contexts__subcmd__help__subcmd__delete)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mcpd__subcmd__contexts__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mcpd__subcmd__dashboard)
+            opts="-h --json --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mcpd__subcmd__explain)
             opts="-h --key-id --key-stdin --method --path --ip --model --json --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -895,8 +1043,90 @@ _mcpd() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mcpd__subcmd__files)
+            opts="-h --limit --json --config --help delete help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mcpd__subcmd__files__subcmd__delete)
+            opts="-y -h --yes --json --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mcpd__subcmd__files__subcmd__help)
+            opts="delete help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mcpd__subcmd__files__subcmd__help__subcmd__delete)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mcpd__subcmd__files__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mcpd__subcmd__help)
-            opts="serve check status keys usage explain alerts audit metrics backup restore completions man help"
+            opts="serve check status keys usage explain alerts audit contexts files dashboard metrics backup restore completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1091,9 +1321,79 @@ _mcpd() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mcpd__subcmd__help__subcmd__contexts)
+            opts="delete"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mcpd__subcmd__help__subcmd__contexts__subcmd__delete)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mcpd__subcmd__help__subcmd__dashboard)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mcpd__subcmd__help__subcmd__explain)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mcpd__subcmd__help__subcmd__files)
+            opts="delete"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mcpd__subcmd__help__subcmd__files__subcmd__delete)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1628,7 +1928,7 @@ _mcpd() {
             return 0
             ;;
         mcpd__subcmd__keys__subcmd__list)
-            opts="-h --status --search --json --config --help"
+            opts="-h --status --search --sort --order --json --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1640,6 +1940,14 @@ _mcpd() {
                     ;;
                 --search)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sort)
+                    COMPREPLY=($(compgen -W "created name last_used expires" -- "${cur}"))
+                    return 0
+                    ;;
+                --order)
+                    COMPREPLY=($(compgen -W "asc desc" -- "${cur}"))
                     return 0
                     ;;
                 --config)

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::Call;
+use super::{Call, Desk};
 use crate::domain::advice::{Advice, Change, Given, History, Suggestion, advise};
 use crate::domain::id::KeyId;
 use crate::domain::key::{Key, Settings};
@@ -29,104 +29,107 @@ const MOST: usize = 200;
 /// What a key was given, what it used of it, and what to change.
 #[derive(Serialize, schemars::JsonSchema)]
 #[schemars(rename = "Advice")]
-pub(super) struct AdviceView {
+pub(crate) struct AdviceView {
     /// Always `advice`.
-    object: &'static str,
-    key: String,
-    from: String,
-    to: String,
-    given: GivenView,
-    used: UsedView,
-    suggestions: Vec<SuggestionView>,
+    pub(crate) object: &'static str,
+    pub(crate) key: String,
+    pub(crate) from: String,
+    pub(crate) to: String,
+    pub(crate) given: GivenView,
+    pub(crate) used: UsedView,
+    pub(crate) suggestions: Vec<SuggestionView>,
     /// Why there is no suggestion for a setting, and what else to know.
-    notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
     /// All suggestions as the body of a PATCH of the key.
-    patch: Map<String, Value>,
+    pub(crate) patch: Map<String, Value>,
     /// What settings that are only tried out would have refused.
-    report_only: Vec<ReportView>,
+    pub(crate) report_only: Vec<ReportView>,
 }
 
 #[derive(Serialize, schemars::JsonSchema)]
 #[schemars(rename = "Given")]
-struct GivenView {
-    scopes: Vec<&'static str>,
-    allowed_ips: Vec<String>,
-    allowed_models: Vec<String>,
+pub(crate) struct GivenView {
+    pub(crate) scopes: Vec<&'static str>,
+    pub(crate) allowed_ips: Vec<String>,
+    pub(crate) allowed_models: Vec<String>,
     /// The limit in force.
-    requests_per_minute: u32,
-    max_concurrent: Option<u32>,
+    pub(crate) requests_per_minute: u32,
+    pub(crate) max_concurrent: Option<u32>,
 }
 
 /// Requests that were let through.
 #[derive(Serialize, schemars::JsonSchema)]
 #[schemars(rename = "Used")]
-struct UsedView {
-    requests: u64,
-    scopes: Vec<&'static str>,
+pub(crate) struct UsedView {
+    pub(crate) requests: u64,
+    pub(crate) scopes: Vec<&'static str>,
     /// The busiest first.
-    addresses: Vec<AddressView>,
+    pub(crate) addresses: Vec<AddressView>,
     /// How many more there are.
-    more_addresses: usize,
+    pub(crate) more_addresses: usize,
     /// The busiest first.
-    models: Vec<ModelView>,
+    pub(crate) models: Vec<ModelView>,
     /// The most in any 60 seconds, of all keys of its line together.
-    peak_requests_per_minute: u32,
+    pub(crate) peak_requests_per_minute: u32,
     /// The most in flight, of all keys of its line together.
-    peak_concurrent: u32,
+    pub(crate) peak_concurrent: u32,
 }
 
 #[derive(Serialize, schemars::JsonSchema)]
 #[schemars(rename = "UsedAddress")]
-struct AddressView {
-    ip: String,
-    requests: u64,
-    last_seen_at: String,
+pub(crate) struct AddressView {
+    pub(crate) ip: String,
+    pub(crate) requests: u64,
+    pub(crate) last_seen_at: String,
 }
 
 #[derive(Serialize, schemars::JsonSchema)]
 #[schemars(rename = "UsedModel")]
-struct ModelView {
-    model: String,
-    requests: u64,
+pub(crate) struct ModelView {
+    pub(crate) model: String,
+    pub(crate) requests: u64,
 }
 
 #[derive(Serialize, schemars::JsonSchema)]
 #[schemars(rename = "Suggestion")]
-struct SuggestionView {
-    setting: &'static str,
+pub(crate) struct SuggestionView {
+    pub(crate) setting: &'static str,
     /// What it is now.
-    from: Value,
+    pub(crate) from: Value,
     /// What it could be.
-    to: Value,
-    reason: String,
+    pub(crate) to: Value,
+    pub(crate) reason: String,
 }
 
 #[derive(Serialize, schemars::JsonSchema)]
 #[schemars(rename = "ReportOnlyFinding")]
-struct ReportView {
-    setting: String,
+pub(crate) struct ReportView {
+    pub(crate) setting: String,
     /// The address or the scope; empty for those beyond the ones that are told apart.
-    value: String,
-    requests: u64,
-    last_at: String,
+    pub(crate) value: String,
+    pub(crate) requests: u64,
+    pub(crate) last_at: String,
+}
+
+pub(super) async fn answer(call: Call) -> Result<HttpResponse, ApiError> {
+    Ok(HttpResponse::Ok().json(of(&call.desk, call.key_id()?).await?))
 }
 
 /// Tells how a key could be tightened.
-pub(super) async fn show(call: Call) -> Result<HttpResponse, ApiError> {
-    let id = call.key_id()?;
+pub(crate) async fn of(desk: &Desk, id: KeyId) -> Result<AdviceView, ApiError> {
     // What is not written yet could be just what a tighter setting would refuse.
-    if !call.rooms.keeper.flush().await {
+    if !desk.rooms.keeper.flush().await {
         return Err(ApiError::StorageUnavailable);
     }
-    let now = call.now();
+    let now = desk.now();
     let days = Duration::from_secs(86_400);
     let from = now.floor(days).before(days * u32::try_from(DAYS - 1).expect("a month"));
-    let found = call.block(move |rooms| rooms.store.read(|db| Past::load(db, id, from, now))).await?;
+    let found = desk.block(move |rooms| rooms.store.read(|db| Past::load(db, id, from, now))).await?;
     let past = found.ok_or(KeysError::NotFound)?;
-    let plans = call.rooms.keys.plans();
+    let plans = desk.rooms.keys.plans();
     let settings = &past.key.settings;
     let limit = plans.limit_or_default(&settings.plan, settings.requests_per_minute).get();
-    Ok(HttpResponse::Ok().json(past.view(limit, from, now)))
+    Ok(past.view(limit, from, now))
 }
 
 /// What is known of a key's past.

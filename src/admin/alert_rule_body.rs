@@ -17,38 +17,38 @@ use crate::http::{ApiError, json};
 #[derive(Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "AlertRuleSettings")]
-pub(super) struct AlertRuleBody {
+pub(crate) struct AlertRuleBody {
     /// What it looks at; it cannot be changed.
     #[serde(deserialize_with = "not_null")]
-    kind: Option<String>,
+    pub(crate) kind: Option<String>,
     #[serde(deserialize_with = "not_null")]
-    enabled: Option<bool>,
+    pub(crate) enabled: Option<bool>,
     /// The one key that it is for, in place of the rules for all keys; it cannot be changed.
     #[serde(deserialize_with = "json::given")]
-    key: Option<Option<String>>,
+    pub(crate) key: Option<Option<String>>,
     #[serde(deserialize_with = "json::given")]
-    threshold: Option<Option<f64>>,
+    pub(crate) threshold: Option<Option<f64>>,
     /// A length of time: `5m`, `24h`.
     #[serde(deserialize_with = "json::given")]
-    window: Option<Option<String>>,
+    pub(crate) window: Option<Option<String>>,
     // Read by hand: what is wrong with it is said without repeating any of it, since it may be secret.
     #[serde(deserialize_with = "json::given")]
     #[schemars(with = "Option<WebhookBody>")]
-    webhook: Option<Option<Value>>,
+    pub(crate) webhook: Option<Option<Value>>,
 }
 
 /// A receiver of alerts.
 #[derive(schemars::JsonSchema)]
 #[schemars(rename = "WebhookSettings", deny_unknown_fields)]
-struct WebhookBody {
+pub(crate) struct WebhookBody {
     /// `http` or `https`.
-    url: String,
+    pub(crate) url: String,
     /// `json`, `ntfy`, `slack` or `discord`; `json` where nothing is said.
     #[schemars(default)]
-    format: Option<String>,
+    pub(crate) format: Option<String>,
     /// What deliveries are signed with, 8 to 200 characters. It is not shown again.
     #[schemars(default)]
-    secret: Option<String>,
+    pub(crate) secret: Option<String>,
 }
 
 impl AlertRuleBody {

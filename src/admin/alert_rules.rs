@@ -9,85 +9,87 @@ use serde_json::{Number, json};
 use super::alert_rule_body::AlertRuleBody;
 use super::alerts::parse;
 use super::keys::Nothing;
-use super::{Call, LIST};
+use super::{Call, Desk, LIST};
 use crate::alerts::{AlertsError, TestOutcome};
 use crate::domain::alert::Rule;
 use crate::domain::id::RuleId;
 use crate::domain::time::format_duration;
 use crate::http::ApiError;
 use crate::http::list::Page;
+use crate::keys::Idempotency;
 
 /// An alert rule as it is in force.
 #[derive(Serialize, schemars::JsonSchema)]
 #[schemars(rename = "AlertRule")]
-pub(super) struct AlertRuleView {
-    id: String,
+pub(crate) struct AlertRuleView {
+    pub(crate) id: String,
     /// Always `alert_rule`.
-    object: &'static str,
+    pub(crate) object: &'static str,
     /// What it looks at.
-    kind: &'static str,
-    enabled: bool,
+    pub(crate) kind: &'static str,
+    pub(crate) enabled: bool,
     /// The one key that it is for; all keys where there is none.
-    key: Option<String>,
+    pub(crate) key: Option<String>,
     /// The kind's one number.
     #[schemars(with = "f64")]
-    threshold: Number,
+    pub(crate) threshold: Number,
     /// How far it looks back; none for `key_expiring`.
-    window: Option<String>,
-    webhook: Option<WebhookView>,
+    pub(crate) window: Option<String>,
+    pub(crate) webhook: Option<WebhookView>,
 }
 
 /// A webhook without its secret, which is not shown again.
 #[derive(Serialize, schemars::JsonSchema)]
 #[schemars(rename = "Webhook")]
-struct WebhookView {
-    url: String,
+pub(crate) struct WebhookView {
+    pub(crate) url: String,
     /// `json`, `ntfy`, `slack` or `discord`.
-    format: &'static str,
+    pub(crate) format: &'static str,
     /// Whether deliveries are signed: it has a secret.
-    signed: bool,
+    pub(crate) signed: bool,
 }
 
 /// What became of a sample alert.
 #[derive(Serialize, schemars::JsonSchema)]
 #[schemars(rename = "AlertTest")]
-pub(super) struct AlertTestView {
+pub(crate) struct AlertTestView {
     /// Always `alert_test`.
-    object: &'static str,
-    delivered: bool,
+    pub(crate) object: &'static str,
+    pub(crate) delivered: bool,
     /// What the webhook answered with, if it did.
-    status: Option<u16>,
+    pub(crate) status: Option<u16>,
     /// Why it was not delivered.
-    error: Option<String>,
+    pub(crate) error: Option<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ListQuery {
-    limit: Option<String>,
-    after: Option<String>,
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ListQuery {
+    pub(crate) limit: Option<String>,
+    pub(crate) after: Option<String>,
 }
 
 /// Makes a rule.
-pub(super) async fn create(call: Call) -> Result<HttpResponse, ApiError> {
-    let order = call.order()?;
-    let body: AlertRuleBody = call.json()?;
-    let rule = call
+pub(crate) async fn make(
+    desk: &Desk,
+    once: Option<Idempotency>,
+    body: AlertRuleBody,
+) -> Result<AlertRuleView, ApiError> {
+    let order = desk.order(once);
+    let rule = desk
         .block(move |rooms| {
             let keyring = rooms.keys.keyring();
             rooms.alerts.create(order, || body.create(|key| keyring.has(key)))
         })
         .await?;
-    Ok(HttpResponse::Created().json(AlertRuleView::from(&*rule)))
+    Ok(AlertRuleView::from(&*rule))
 }
 
-/// Lists the rules, the oldest first.
-#[expect(clippy::unused_async, reason = "handlers are asynchronous")]
-pub(super) async fn list(call: Call) -> Result<HttpResponse, ApiError> {
-    let query: ListQuery = call.query()?;
+/// Returns rules, the oldest first.
+pub(crate) fn page(desk: &Desk, query: &ListQuery) -> Result<Page<AlertRuleView>, ApiError> {
     let limit = LIST.check(query.limit.as_deref())?;
     let after: Option<RuleId> = parse("after", query.after.as_deref())?;
-    let rules = call.rooms.alerts.rules();
+    let rules = desk.rooms.alerts.rules();
     let rest = match after {
         None => rules.all(),
         Some(after) => {
@@ -101,41 +103,65 @@ pub(super) async fn list(call: Call) -> Result<HttpResponse, ApiError> {
         }
     };
     let views = rest.iter().take(limit as usize + 1).map(|rule| AlertRuleView::from(&**rule)).collect();
-    Ok(HttpResponse::Ok().json(Page::new(views, limit, |view: &AlertRuleView| view.id.clone())))
+    Ok(Page::new(views, limit, |view: &AlertRuleView| view.id.clone()))
 }
 
-/// Describes a rule.
-#[expect(clippy::unused_async, reason = "handlers are asynchronous")]
-pub(super) async fn show(call: Call) -> Result<HttpResponse, ApiError> {
-    let id = call.rule_id()?;
-    let rule: Arc<Rule> = call.rooms.alerts.rules().get(id).cloned().ok_or(AlertsError::NoRule)?;
-    Ok(HttpResponse::Ok().json(AlertRuleView::from(&*rule)))
+/// Returns a rule.
+pub(crate) fn get(desk: &Desk, id: RuleId) -> Result<AlertRuleView, ApiError> {
+    let rule: Arc<Rule> = desk.rooms.alerts.rules().get(id).cloned().ok_or(AlertsError::NoRule)?;
+    Ok(AlertRuleView::from(&*rule))
 }
 
-/// Changes a rule.
-pub(super) async fn change(call: Call) -> Result<HttpResponse, ApiError> {
-    let id = call.rule_id()?;
-    let body: AlertRuleBody = call.json()?;
-    let actor = call.actor;
-    let rule = call.block(move |rooms| rooms.alerts.change(id, actor, |rule| body.apply(rule))).await?;
-    Ok(HttpResponse::Ok().json(AlertRuleView::from(&*rule)))
+/// Changes a rule; returns it.
+pub(crate) async fn change(desk: &Desk, id: RuleId, body: AlertRuleBody) -> Result<AlertRuleView, ApiError> {
+    let actor = desk.actor;
+    let rule = desk.block(move |rooms| rooms.alerts.change(id, actor, |rule| body.apply(rule))).await?;
+    Ok(AlertRuleView::from(&*rule))
 }
 
 /// Deletes a rule; its alerts stay.
-pub(super) async fn delete(call: Call) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn delete(desk: &Desk, id: RuleId) -> Result<(), ApiError> {
+    let actor = desk.actor;
+    desk.block(move |rooms| rooms.alerts.delete(id, actor)).await
+}
+
+/// Sends a sample alert as the rule would; tells what became of it.
+pub(crate) async fn test(desk: &Desk, id: RuleId) -> Result<AlertTestView, ApiError> {
+    let TestOutcome { delivered, status, error } = desk.rooms.alerts.test(id).await?;
+    Ok(AlertTestView { object: "alert_test", delivered, status, error })
+}
+
+pub(super) async fn answer_make(call: Call) -> Result<HttpResponse, ApiError> {
+    let rule = make(&call.desk, call.idempotency()?, call.json()?).await?;
+    Ok(HttpResponse::Created().json(rule))
+}
+
+#[expect(clippy::unused_async, reason = "handlers are asynchronous")]
+pub(super) async fn answer_page(call: Call) -> Result<HttpResponse, ApiError> {
+    Ok(HttpResponse::Ok().json(page(&call.desk, &call.query()?)?))
+}
+
+#[expect(clippy::unused_async, reason = "handlers are asynchronous")]
+pub(super) async fn answer_get(call: Call) -> Result<HttpResponse, ApiError> {
+    Ok(HttpResponse::Ok().json(get(&call.desk, call.rule_id()?)?))
+}
+
+pub(super) async fn answer_change(call: Call) -> Result<HttpResponse, ApiError> {
+    Ok(HttpResponse::Ok().json(change(&call.desk, call.rule_id()?, call.json()?).await?))
+}
+
+pub(super) async fn answer_delete(call: Call) -> Result<HttpResponse, ApiError> {
     let id = call.rule_id()?;
-    let actor = call.actor;
-    call.block(move |rooms| rooms.alerts.delete(id, actor)).await?;
+    delete(&call.desk, id).await?;
     Ok(HttpResponse::Ok().json(json!({"id": id.to_string(), "object": "alert_rule", "deleted": true})))
 }
 
-/// Sends a sample alert as the rule would. Sent again it does no harm: an `Idempotency-Key` changes nothing.
-pub(super) async fn test(call: Call) -> Result<HttpResponse, ApiError> {
+/// Sent again it does no harm: an `Idempotency-Key` changes nothing.
+pub(super) async fn answer_test(call: Call) -> Result<HttpResponse, ApiError> {
     let id = call.rule_id()?;
-    call.order()?;
+    call.idempotency()?;
     call.json::<Nothing>()?;
-    let TestOutcome { delivered, status, error } = call.rooms.alerts.test(id).await?;
-    Ok(HttpResponse::Ok().json(AlertTestView { object: "alert_test", delivered, status, error }))
+    Ok(HttpResponse::Ok().json(test(&call.desk, id).await?))
 }
 
 impl From<&Rule> for AlertRuleView {

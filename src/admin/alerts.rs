@@ -6,26 +6,38 @@ use actix_web::HttpResponse;
 use serde::Deserialize;
 
 use super::keys::Nothing;
-use super::{Call, LIST};
-use crate::alerts::AlertView;
+use super::{Call, Desk, LIST};
+use crate::alerts::{AlertView, AlertsError};
+use crate::domain::id::AlertId;
 use crate::http::ApiError;
 use crate::http::list::Page;
+use crate::keys::Idempotency;
 use crate::store::alerts::Filter;
 
 /// Which alerts to list.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ListQuery {
-    limit: Option<String>,
-    after: Option<String>,
-    status: Option<String>,
-    key: Option<String>,
-    kind: Option<String>,
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ListQuery {
+    pub(crate) limit: Option<String>,
+    pub(crate) after: Option<String>,
+    pub(crate) status: Option<String>,
+    pub(crate) key: Option<String>,
+    pub(crate) kind: Option<String>,
 }
 
-/// Lists alerts, the newest first.
-pub(super) async fn list(call: Call) -> Result<HttpResponse, ApiError> {
-    let query: ListQuery = call.query()?;
+pub(super) async fn answer_page(call: Call) -> Result<HttpResponse, ApiError> {
+    Ok(HttpResponse::Ok().json(page(&call.desk, &call.query()?).await?))
+}
+
+pub(super) async fn answer_acknowledge(call: Call) -> Result<HttpResponse, ApiError> {
+    let id = call.parameter.parse().map_err(|_| AlertsError::NoAlert)?;
+    let once = call.idempotency()?;
+    call.json::<Nothing>()?;
+    Ok(HttpResponse::Ok().json(acknowledge(&call.desk, id, once).await?))
+}
+
+/// Returns alerts, the newest first.
+pub(crate) async fn page(desk: &Desk, query: &ListQuery) -> Result<Page<AlertView>, ApiError> {
     let limit = LIST.check(query.limit.as_deref())?;
     let filter = Filter {
         after: parse("after", query.after.as_deref())?,
@@ -34,21 +46,23 @@ pub(super) async fn list(call: Call) -> Result<HttpResponse, ApiError> {
         kind: parse("kind", query.kind.as_deref())?,
         limit: limit + 1,
     };
-    call.flush().await;
-    let found = call.block(move |rooms| rooms.alerts.list(&filter)).await?;
+    desk.flush().await;
+    let found = desk.block(move |rooms| rooms.alerts.list(&filter)).await?;
     let views = found.iter().map(AlertView::from).collect();
-    Ok(HttpResponse::Ok().json(Page::new(views, limit, |view: &AlertView| view.id.clone())))
+    Ok(Page::new(views, limit, |view: &AlertView| view.id.clone()))
 }
 
 /// Notes that somebody looks after an alert.
-pub(super) async fn acknowledge(call: Call) -> Result<HttpResponse, ApiError> {
-    let id = call.parameter.parse().map_err(|_| crate::alerts::AlertsError::NoAlert)?;
-    let order = call.order()?;
-    call.json::<Nothing>()?;
+pub(crate) async fn acknowledge(
+    desk: &Desk,
+    id: AlertId,
+    once: Option<Idempotency>,
+) -> Result<AlertView, ApiError> {
+    let order = desk.order(once);
     // What is over by now is not to be acknowledged.
-    call.flush().await;
-    let alert = call.block(move |rooms| rooms.alerts.acknowledge(id, order)).await?;
-    Ok(HttpResponse::Ok().json(AlertView::from(&alert)))
+    desk.flush().await;
+    let alert = desk.block(move |rooms| rooms.alerts.acknowledge(id, order)).await?;
+    Ok(AlertView::from(&alert))
 }
 
 /// Returns what a parameter of the query string stands for.

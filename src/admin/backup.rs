@@ -16,7 +16,7 @@ use serde_json::json;
 
 use self::handout::{Handout, MOST_IDLE};
 use super::keys::Nothing;
-use super::{Call, Rooms};
+use super::{Call, Desk, Rooms};
 use crate::clock::Clock;
 use crate::domain::audit::{Actor, Change, row_id};
 use crate::domain::time::Timestamp;
@@ -36,19 +36,23 @@ const LOOK: Duration = Duration::from_millis(400);
 #[error("the backup ended early")]
 struct EndedEarly;
 
-/// Makes a copy of the database and hands it out. Not a byte is sent before the copy is whole and checked.
-pub(super) async fn create(call: Call) -> Result<HttpResponse, ApiError> {
+pub(super) async fn answer(call: Call) -> Result<HttpResponse, ApiError> {
     call.json::<Nothing>()?;
+    create(&call.desk).await
+}
+
+/// Makes a copy of the database and hands it out. Not a byte is sent before the copy is whole and checked.
+pub(crate) async fn create(desk: &Desk) -> Result<HttpResponse, ApiError> {
     // So that the copy has what was counted up to now.
-    call.flush().await;
-    let rooms = Arc::clone(&call.rooms);
+    desk.flush().await;
+    let rooms = Arc::clone(&desk.rooms);
     let copy = gently(move || rooms.store.copy()).await?;
-    let (bytes, actor) = (copy.bytes(), call.actor);
+    let (bytes, actor) = (copy.bytes(), desk.actor);
     // Not gently: whoever writes holds the one writer, and gives way to nobody while others wait for it.
-    call.block(move |rooms| note(rooms, actor, bytes)).await?;
-    let name = file_name(call.rooms.clock.now().wall);
+    desk.block(move |rooms| note(rooms, actor, bytes)).await?;
+    let name = file_name(desk.rooms.clock.now().wall);
     tracing::info!("handing out a backup of {bytes} bytes");
-    let clock = call.rooms.clock.clone();
+    let clock = desk.rooms.clock.clone();
     let handout = Arc::new(Handout::new(copy, clock.steady()));
     end_once_idle(&handout, clock.clone());
     Ok(HttpResponse::Ok()

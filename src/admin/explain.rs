@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use actix_web::HttpResponse;
 use actix_web::http::Method;
 use actix_web::http::uri::PathAndQuery;
 use serde::{Deserialize, Serialize};
 
-use super::{Call, Rooms};
+use super::{Call, Desk, Rooms};
 use crate::domain::scope::Scope;
 use crate::domain::token;
 use crate::gate::explain::{Asked, Explanation, Holder, Model, Target, Told};
@@ -28,75 +29,87 @@ const MODEL_IN_PATH: &str = "/v1/models/{id}";
 #[derive(Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Question")]
-pub(super) struct ExplainBody {
+pub(crate) struct ExplainBody {
     /// Whose request it would be: a key's id,
-    key_id: Option<String>,
+    pub(crate) key_id: Option<String>,
     /// or the key itself, however it is written.
-    key: Option<String>,
+    pub(crate) key: Option<String>,
     /// `POST` where nothing is said.
-    method: Option<String>,
+    pub(crate) method: Option<String>,
     /// With its query string; `/v1/chat/completions` where nothing is said.
-    path: Option<String>,
+    pub(crate) path: Option<String>,
     /// The client's address.
-    ip: Option<String>,
+    pub(crate) ip: Option<String>,
     /// The model that the request would name.
-    model: Option<String>,
+    pub(crate) model: Option<String>,
     /// Instead of all these: the id of a request that was refused, from its `X-Request-Id`.
-    request_id: Option<String>,
+    pub(crate) request_id: Option<String>,
 }
 
 /// What would become of the request, or became of it.
 #[derive(Serialize, schemars::JsonSchema)]
 #[schemars(rename = "Explanation")]
-pub(super) struct ExplanationView<'a> {
-    allowed: bool,
+pub(crate) struct ExplanationView<'a> {
+    pub(crate) allowed: bool,
     /// The status of the answer; 200 where the gate lets the request through.
-    status: u16,
+    pub(crate) status: u16,
     /// The error that the client is told; `null` where there is none.
-    error: Option<ErrorObject<'a>>,
+    pub(crate) error: Option<ErrorObject<'a>>,
     /// The step that refuses; `null` where none does.
-    decided_by: Option<&'static str>,
-    steps: Vec<StepView>,
+    pub(crate) decided_by: Option<&'static str>,
+    pub(crate) steps: Vec<StepView>,
     /// Only of a request that was refused.
     #[serde(flatten)]
-    request: Option<RequestView>,
+    pub(crate) request: Option<RequestView>,
 }
 
 #[derive(Serialize, schemars::JsonSchema)]
 #[schemars(rename = "Step")]
-struct StepView {
-    step: &'static str,
+pub(crate) struct StepView {
+    pub(crate) step: &'static str,
     /// `pass`, `refuse` or `skip`.
-    outcome: &'static str,
+    pub(crate) outcome: &'static str,
     /// Why.
-    detail: String,
+    pub(crate) detail: String,
 }
 
 /// A request that was refused.
 #[derive(Serialize, schemars::JsonSchema)]
 #[schemars(rename = "RefusedRequest")]
-struct RequestView {
-    request_id: String,
+pub(crate) struct RequestView {
+    pub(crate) request_id: String,
     /// When it came in.
-    at: String,
-    method: String,
-    path: String,
+    pub(crate) at: String,
+    pub(crate) method: String,
+    pub(crate) path: String,
     /// The id of its key; `null` where no key is known.
-    key: Option<String>,
+    pub(crate) key: Option<String>,
     /// The client's address; `null` where it could not be read.
-    ip: Option<String>,
+    pub(crate) ip: Option<String>,
+}
+
+pub(super) async fn answer(call: Call) -> Result<HttpResponse, ApiError> {
+    Ok(HttpResponse::Ok().json(explain(&call.desk, &call.json()?).await?.view()))
 }
 
 /// Explains a request that might be made, or one that was refused. It counts for nothing.
-pub(super) async fn show(call: Call) -> Result<HttpResponse, ApiError> {
-    let body: ExplainBody = call.json()?;
+pub(crate) async fn explain(desk: &Desk, body: &ExplainBody) -> Result<Explained, ApiError> {
     match &body.request_id {
         Some(id) => {
             body.check_alone()?;
-            call.refused_before(id).await
+            desk.refused_before(id).await
         }
-        None => call.would_be(&body),
+        None => desk.would_be(body),
     }
+}
+
+/// What would become of a request, or became of it.
+pub(crate) struct Explained {
+    explanation: Explanation,
+    /// What the client is told.
+    error: Option<ApiError>,
+    /// The request, where it was made.
+    request: Option<Arc<Remembered>>,
 }
 
 /// A place among the routes, as a request finds it.
@@ -111,8 +124,8 @@ struct Place {
     model: Option<String>,
 }
 
-impl Call {
-    fn would_be(&self, body: &ExplainBody) -> Result<HttpResponse, ApiError> {
+impl Desk {
+    fn would_be(&self, body: &ExplainBody) -> Result<Explained, ApiError> {
         let (method, path, client) = (body.method()?, body.path()?, body.ip()?);
         let holder = self.holder(body)?;
         let place = self.place(&method, &path);
@@ -125,15 +138,15 @@ impl Call {
             model: place.model(body.model.as_deref()),
             must_sign: self.rooms.live.get().signing.required,
         });
-        Ok(answer(&explanation, place.error, None))
+        Ok(Explained::new(explanation, place.error, None))
     }
 
-    async fn refused_before(&self, id: &str) -> Result<HttpResponse, ApiError> {
+    async fn refused_before(&self, id: &str) -> Result<Explained, ApiError> {
         let wanted = id.to_owned();
         let find = move |rooms: &Rooms| Ok::<_, ApiError>(rooms.gate.trail().find(&wanted));
         let Some(remembered) = self.block(find).await? else { return Err(self.not_remembered()) };
         let explanation = self.rooms.gate.explain_refusal(&remembered);
-        Ok(answer(&explanation, None, Some(RequestView::new(&remembered))))
+        Ok(Explained::new(explanation, None, Some(remembered)))
     }
 
     fn not_remembered(&self) -> ApiError {
@@ -243,19 +256,26 @@ impl RequestView {
     }
 }
 
-/// Answers with an explanation; `behind` is what the client is told where the gate itself refuses nothing.
-fn answer(explanation: &Explanation, behind: Option<ApiError>, request: Option<RequestView>) -> HttpResponse {
-    let decided_by = explanation.decided_by();
-    let refused = explanation.refusal.clone().map(|refusal| Refused::from(refusal).into());
-    let error: Option<ApiError> = decided_by.and(refused.or(behind));
-    HttpResponse::Ok().json(ExplanationView {
-        allowed: decided_by.is_none(),
-        status: error.as_ref().map_or(200, |error| error.status().as_u16()),
-        error: error.as_ref().map(ApiError::object),
-        decided_by: decided_by.map(Step::name),
-        steps: explanation.steps.iter().map(StepView::new).collect(),
-        request,
-    })
+impl Explained {
+    /// `behind` is what the client is told where the gate itself refuses nothing.
+    fn new(explanation: Explanation, behind: Option<ApiError>, request: Option<Arc<Remembered>>) -> Self {
+        let refused = explanation.refusal.clone().map(|refusal| Refused::from(refusal).into());
+        let error = explanation.decided_by().and(refused.or(behind));
+        Self { explanation, error, request }
+    }
+
+    /// Returns how it is shown.
+    pub(crate) fn view(&self) -> ExplanationView<'_> {
+        let decided_by = self.explanation.decided_by();
+        ExplanationView {
+            allowed: decided_by.is_none(),
+            status: self.error.as_ref().map_or(200, |error| error.status().as_u16()),
+            error: self.error.as_ref().map(ApiError::object),
+            decided_by: decided_by.map(Step::name),
+            steps: self.explanation.steps.iter().map(StepView::new).collect(),
+            request: self.request.as_deref().map(RequestView::new),
+        }
+    }
 }
 
 impl StepView {

@@ -38,7 +38,8 @@ impl AdminToken {
         Ok(Self { key, tag })
     }
 
-    fn is(&self, token: &[u8]) -> bool {
+    /// Tells whether this is the token.
+    pub fn is(&self, token: &[u8]) -> bool {
         hmac::verify(&self.key, token, self.tag.as_ref()).is_ok()
     }
 }
@@ -55,6 +56,16 @@ pub(super) fn check(request: &HttpRequest, token: &AdminToken, open: bool) -> Re
     if let Some(peer) = request.conn_data::<Peer>() {
         return Ok(Actor::Socket { uid: peer.uid, pid: peer.pid });
     }
+    check_page(request)?;
+    if open {
+        return Ok(Actor::Token);
+    }
+    let sent = bearer(request)?.ok_or(ApiError::MissingAdminToken)?;
+    if token.is(sent) { Ok(Actor::Token) } else { Err(ApiError::InvalidAdminToken) }
+}
+
+/// Fails if a request by TCP goes to a name that is not loopback's, or comes from another site's page.
+pub(crate) fn check_page(request: &HttpRequest) -> Result<(), ApiError> {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     let host = host.filter(|host| is_loopback(host)).ok_or(ApiError::ForbiddenHost)?;
     for origin in request.headers().get_all(header::ORIGIN) {
@@ -66,11 +77,7 @@ pub(super) fn check(request: &HttpRequest, token: &AdminToken, open: bool) -> Re
     if site.is_some_and(|site| site == "cross-site") {
         return Err(ApiError::ForbiddenOrigin);
     }
-    if open {
-        return Ok(Actor::Token);
-    }
-    let sent = bearer(request)?.ok_or(ApiError::MissingAdminToken)?;
-    if token.is(sent) { Ok(Actor::Token) } else { Err(ApiError::InvalidAdminToken) }
+    Ok(())
 }
 
 /// Tells whether a `Host` names loopback, whatever its port: it may be the near end of a tunnel.

@@ -21,40 +21,40 @@ use crate::http::{ApiError, json};
 #[derive(Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "KeySettings")]
-pub(super) struct KeyBody {
+pub(crate) struct KeyBody {
     #[serde(deserialize_with = "not_null")]
-    name: Option<String>,
+    pub(crate) name: Option<String>,
     #[serde(deserialize_with = "not_null")]
-    scopes: Option<Vec<String>>,
+    pub(crate) scopes: Option<Vec<String>>,
     #[serde(deserialize_with = "not_null")]
-    plan: Option<String>,
+    pub(crate) plan: Option<String>,
     #[serde(deserialize_with = "json::given")]
-    requests_per_minute: Option<Option<u32>>,
+    pub(crate) requests_per_minute: Option<Option<u32>>,
     #[serde(deserialize_with = "json::given")]
-    max_concurrent: Option<Option<u32>>,
+    pub(crate) max_concurrent: Option<Option<u32>>,
     /// RFC 3339.
     #[serde(deserialize_with = "json::given")]
-    expires_at: Option<Option<String>>,
+    pub(crate) expires_at: Option<Option<String>>,
     /// A length of time from now: `90d`, `24h`.
     #[serde(deserialize_with = "not_null")]
-    expires_in: Option<String>,
+    pub(crate) expires_in: Option<String>,
     #[serde(deserialize_with = "json::given")]
-    allowed_ips: Option<Option<Vec<String>>>,
+    pub(crate) allowed_ips: Option<Option<Vec<String>>>,
     #[serde(deserialize_with = "json::given")]
-    allowed_models: Option<Option<Vec<String>>>,
+    pub(crate) allowed_models: Option<Option<Vec<String>>>,
     #[serde(deserialize_with = "json::given")]
-    metadata: Option<Option<BTreeMap<String, String>>>,
+    pub(crate) metadata: Option<Option<BTreeMap<String, String>>>,
     #[serde(deserialize_with = "not_null")]
-    require_signature: Option<bool>,
+    pub(crate) require_signature: Option<bool>,
     /// Settings that only report what they would refuse: `allowed_ips`, `scopes`.
     #[serde(deserialize_with = "json::given")]
-    report_only: Option<Option<Vec<String>>>,
+    pub(crate) report_only: Option<Option<Vec<String>>>,
     /// For rotated keys alone: how long nobody is to use the key for it to be revoked by itself.
     #[serde(deserialize_with = "json::given")]
-    revoke_when_quiet: Option<Option<String>>,
+    pub(crate) revoke_when_quiet: Option<Option<String>>,
     /// Not taken when a key is made: it is enabled then.
     #[serde(deserialize_with = "not_null")]
-    enabled: Option<bool>,
+    pub(crate) enabled: Option<bool>,
 }
 
 /// Takes no `null` for a field that cannot be taken away.

@@ -12,49 +12,49 @@ use crate::keys::Issued;
 /// A key as the admin API shows it. Times are RFC 3339, in UTC.
 #[derive(Serialize, schemars::JsonSchema)]
 #[schemars(rename = "Key")]
-pub(super) struct KeyView {
-    pub(super) id: String,
+pub(crate) struct KeyView {
+    pub(crate) id: String,
     /// Always `key`.
-    object: &'static str,
-    name: String,
-    hint: String,
+    pub(crate) object: &'static str,
+    pub(crate) name: String,
+    pub(crate) hint: String,
     /// `active`, `disabled`, `expired` or `revoked`.
-    status: &'static str,
-    scopes: Vec<&'static str>,
-    plan: String,
+    pub(crate) status: &'static str,
+    pub(crate) scopes: Vec<&'static str>,
+    pub(crate) plan: String,
     /// The limit in force.
-    requests_per_minute: u32,
-    max_concurrent: Option<u32>,
+    pub(crate) requests_per_minute: u32,
+    pub(crate) max_concurrent: Option<u32>,
     /// Empty: from anywhere.
-    allowed_ips: Vec<String>,
+    pub(crate) allowed_ips: Vec<String>,
     /// Empty: all models.
-    allowed_models: Vec<String>,
-    metadata: BTreeMap<String, String>,
-    require_signature: bool,
+    pub(crate) allowed_models: Vec<String>,
+    pub(crate) metadata: BTreeMap<String, String>,
+    pub(crate) require_signature: bool,
     /// Which settings only report what they would refuse: `allowed_ips`, `scopes`.
-    report_only: Vec<&'static str>,
+    pub(crate) report_only: Vec<&'static str>,
     /// How long the key, once rotated, is to be quiet to be revoked by itself: `24h`.
-    revoke_when_quiet: Option<String>,
-    created_at: String,
-    expires_at: Option<String>,
-    revoked_at: Option<String>,
-    last_used_at: Option<String>,
-    last_used_ip: Option<String>,
-    rotated_from: Option<String>,
-    rotated_to: Option<String>,
+    pub(crate) revoke_when_quiet: Option<String>,
+    pub(crate) created_at: String,
+    pub(crate) expires_at: Option<String>,
+    pub(crate) revoked_at: Option<String>,
+    pub(crate) last_used_at: Option<String>,
+    pub(crate) last_used_ip: Option<String>,
+    pub(crate) rotated_from: Option<String>,
+    pub(crate) rotated_to: Option<String>,
     /// When it was rotated to another key.
-    rotated_at: Option<String>,
+    pub(crate) rotated_at: Option<String>,
 }
 
 /// A key that was just made, with its secret.
 #[derive(Serialize, schemars::JsonSchema)]
 #[schemars(rename = "NewKey")]
-pub(super) struct IssuedView {
+pub(crate) struct IssuedView {
     #[serde(flatten)]
-    key_object: KeyView,
+    pub(crate) key_object: KeyView,
     /// The key itself, shown this once. Missing only from the answer to a request repeated after ten minutes.
     #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<String>,
+    pub(crate) key: Option<String>,
 }
 
 impl KeyView {

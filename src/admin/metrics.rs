@@ -17,8 +17,8 @@ const EDGES_MS: [u64; 12] = [1, 5, 10, 25, 100, 250, 1_000, 2_500, 10_000, 30_00
 
 /// Answers with all metrics as of now.
 pub(super) async fn show(call: Call) -> Result<HttpResponse, ApiError> {
-    call.flush().await;
-    let text = call.block(|rooms| Ok::<_, ApiError>(render(rooms))).await?;
+    call.desk.flush().await;
+    let text = call.desk.block(|rooms| Ok::<_, ApiError>(render(rooms))).await?;
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text))
 }
 

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use serde::Serialize;
 
 use self::record::Record;
-use super::{Call, Rooms};
+use super::{Call, Desk, Rooms};
 use crate::domain::id::KeyId;
 use crate::domain::key::{LastUse, Status};
 use crate::domain::migration::{Client, Migration};
@@ -23,69 +23,72 @@ const MOST: usize = 200;
 /// A hand-over from one key to the next, and who has followed it.
 #[derive(Serialize, schemars::JsonSchema)]
 #[schemars(rename = "Migration")]
-pub(super) struct MigrationView {
+pub(crate) struct MigrationView {
     /// Always `migration`.
-    object: &'static str,
-    rotated_at: Option<String>,
-    old_expires_at: Option<String>,
+    pub(crate) object: &'static str,
+    pub(crate) rotated_at: Option<String>,
+    pub(crate) old_expires_at: Option<String>,
     /// The status of the old key, or `deleted`.
-    old_status: &'static str,
+    pub(crate) old_status: &'static str,
     /// The status of the new key, or `deleted`.
-    new_status: &'static str,
+    pub(crate) new_status: &'static str,
     /// How long the old key is to be quiet to be revoked by itself.
-    revoke_when_quiet: Option<String>,
+    pub(crate) revoke_when_quiet: Option<String>,
     /// What the old key was asked for since the rotation.
-    old: SideView,
+    pub(crate) old: SideView,
     /// What the new key was asked for.
-    new: SideView,
+    pub(crate) new: SideView,
     /// Whether the old key may be revoked without locking anybody out who uses it.
-    safe_to_revoke: bool,
+    pub(crate) safe_to_revoke: bool,
     /// Why, and what to do next.
-    verdict: String,
+    pub(crate) verdict: String,
 }
 
 #[derive(Serialize, schemars::JsonSchema)]
 #[schemars(rename = "MigratingKey")]
-struct SideView {
-    key: String,
+pub(crate) struct SideView {
+    pub(crate) key: String,
     /// `null` only for a deleted key of which nothing is known any more.
-    name: Option<String>,
+    pub(crate) name: Option<String>,
     /// Refused ones included.
-    requests: u64,
-    errors: u64,
+    pub(crate) requests: u64,
+    pub(crate) errors: u64,
     /// When a request was last let through.
-    last_used_at: Option<String>,
+    pub(crate) last_used_at: Option<String>,
     /// The latest first.
-    clients: Vec<ClientView>,
+    pub(crate) clients: Vec<ClientView>,
     /// How many more there are.
-    more_clients: usize,
+    pub(crate) more_clients: usize,
 }
 
 #[derive(Serialize, schemars::JsonSchema)]
 #[schemars(rename = "Client")]
-struct ClientView {
+pub(crate) struct ClientView {
     /// `null` where it could not be read, or for clients beyond the number that is told apart.
-    ip: Option<String>,
-    user_agent: String,
-    endpoint: String,
-    requests: u64,
-    errors: u64,
-    last_seen_at: String,
+    pub(crate) ip: Option<String>,
+    pub(crate) user_agent: String,
+    pub(crate) endpoint: String,
+    pub(crate) requests: u64,
+    pub(crate) errors: u64,
+    pub(crate) last_seen_at: String,
 }
 
-/// Tells how far a rotation is.
-pub(super) async fn show(call: Call) -> Result<HttpResponse, ApiError> {
-    let id = call.key_id()?;
+pub(super) async fn answer(call: Call) -> Result<HttpResponse, ApiError> {
+    Ok(HttpResponse::Ok().json(of(&call.desk, call.key_id()?).await?))
+}
+
+/// Tells how far a rotation is that the key took part in.
+pub(crate) async fn of(desk: &Desk, id: KeyId) -> Result<MigrationView, ApiError> {
     // What is not written yet could be the use that must not be missed.
-    if !call.rooms.keeper.flush().await {
+    if !desk.rooms.keeper.flush().await {
         return Err(ApiError::StorageUnavailable);
     }
-    let found = call.block(move |rooms| rooms.store.read(|db| Rotated::find(db, id))).await?;
+    let found = desk.block(move |rooms| rooms.store.read(|db| Rotated::find(db, id))).await?;
     let rotated = found.ok_or(KeysError::NotFound)?.ok_or_else(|| {
         let message = "this key was neither rotated nor made by a rotation: there is nothing to see through";
         ApiError::Conflict("key_not_rotated", message.to_owned())
     })?;
-    Ok(HttpResponse::Ok().json(rotated.view(&call.rooms, call.now())))
+    Ok(rotated.view(&desk.rooms, desk.now()))
 }
 
 /// Both keys of a rotation.

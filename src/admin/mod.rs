@@ -1,23 +1,27 @@
 //! The admin API: loopback and a Unix socket only.
 
-mod advice;
-mod alert_rule_body;
-mod alert_rules;
-mod alerts;
-mod audit;
-mod backup;
-mod explain;
+pub(crate) mod advice;
+pub(crate) mod alert_rule_body;
+pub(crate) mod alert_rules;
+pub(crate) mod alerts;
+pub(crate) mod audit;
+pub(crate) mod backup;
+mod desk;
+pub(crate) mod explain;
 mod guard;
-mod key_body;
-mod key_view;
-mod keys;
+pub(crate) mod key_body;
+pub(crate) mod key_view;
+pub(crate) mod keys;
 mod metrics;
-mod migration;
+pub(crate) mod migration;
 mod openapi;
 mod process;
-mod server;
-mod usage;
-mod usage_verify;
+pub(crate) mod server;
+mod sign_in_links;
+pub mod sign_ins;
+pub(crate) mod stored;
+pub(crate) mod usage;
+pub(crate) mod usage_verify;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -28,29 +32,31 @@ use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::http::Method;
-use actix_web::http::header::HeaderName;
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::FutureExt as _;
 use serde::de::DeserializeOwned;
+use sign_ins::SignIns;
 
+pub use desk::Desk;
+pub(crate) use guard::check_page;
 pub use guard::{AdminToken, Peer};
 pub use openapi::document;
 
 use crate::alerts::Alerts;
 use crate::clock::{Clock, Now};
-use crate::domain::audit::Actor;
+use crate::contexts::Contexts;
+use crate::files::Files;
 use crate::gate::Gate;
-use crate::http::block::block;
 use crate::http::error::nothing_at;
 use crate::http::list::Limits;
 use crate::http::live::Live;
 use crate::http::public::PublicRoute;
-use crate::http::request_id::{self, RequestIds};
+use crate::http::request_id::RequestIds;
 use crate::http::routes::{Found, Route, find};
 use crate::http::{ApiError, body, json};
 use crate::keeper::Keeper;
-use crate::keys::{Idempotency, Keys, Order};
+use crate::keys::{Idempotency, Keys};
 use crate::latest::Latest;
 use crate::meter::Meter;
 use crate::store::Store;
@@ -79,8 +85,16 @@ pub struct Rooms {
     pub clock: Clock,
     /// When the server started.
     pub started: Now,
+    /// Stored conversations.
+    pub contexts: Arc<Contexts>,
+    /// Stored files.
+    pub files: Arc<Files>,
     /// Who may call.
     pub token: AdminToken,
+    /// The file that the token is in.
+    pub token_file: PathBuf,
+    /// Who is signed in to the dashboard.
+    pub sign_ins: SignIns,
     /// Whether metrics need no token.
     pub open_metrics: bool,
     /// Where the server listens.
@@ -119,8 +133,7 @@ enum Access {
 
 /// An admin request on its way to its handler.
 struct Call {
-    rooms: Arc<Rooms>,
-    actor: Actor,
+    desk: Desk,
     request: HttpRequest,
     body: Bytes,
     /// What stood for the pattern's parameter, decoded.
@@ -128,67 +141,84 @@ struct Call {
 }
 
 static ROUTES: &[AdminRoute] = &[
-    route(Method::GET, "/admin/v1/server", "Describes the server", |call| Box::pin(server::show(call))),
-    route(Method::POST, "/admin/v1/keys", "Makes a key", |call| Box::pin(keys::create(call))),
-    route(Method::GET, "/admin/v1/keys", "Lists the keys", |call| Box::pin(keys::list(call))),
-    route(Method::GET, "/admin/v1/keys/{id}", "Describes a key", |call| Box::pin(keys::show(call))),
-    route(Method::PATCH, "/admin/v1/keys/{id}", "Changes a key", |call| Box::pin(keys::change(call))),
-    route(Method::DELETE, "/admin/v1/keys/{id}", "Deletes a key", |call| Box::pin(keys::delete(call))),
+    route(Method::GET, "/admin/v1/server", "Describes the server", |call| Box::pin(server::answer(call))),
+    route(Method::POST, "/admin/v1/keys", "Makes a key", |call| Box::pin(keys::answer_make(call))),
+    route(Method::GET, "/admin/v1/keys", "Lists the keys", |call| Box::pin(keys::answer_page(call))),
+    route(Method::GET, "/admin/v1/keys/{id}", "Describes a key", |call| Box::pin(keys::answer_get(call))),
+    route(Method::PATCH, "/admin/v1/keys/{id}", "Changes a key", |call| Box::pin(keys::answer_change(call))),
+    route(Method::DELETE, "/admin/v1/keys/{id}", "Deletes a key", |call| Box::pin(keys::answer_delete(call))),
     route(Method::POST, "/admin/v1/keys/{id}/revoke", "Revokes a key for good", |call| {
-        Box::pin(keys::revoke(call))
+        Box::pin(keys::answer_revoke(call))
     }),
     route(Method::POST, "/admin/v1/keys/{id}/rotate", "Hands over to a new key", |call| {
-        Box::pin(keys::rotate(call))
+        Box::pin(keys::answer_rotate(call))
     }),
     route(Method::GET, "/admin/v1/keys/{id}/migration", "Tells how far a rotation is", |call| {
-        Box::pin(migration::show(call))
+        Box::pin(migration::answer(call))
     }),
     route(Method::GET, "/admin/v1/keys/{id}/advice", "Tells how a key could be tightened", |call| {
-        Box::pin(advice::show(call))
+        Box::pin(advice::answer(call))
     }),
-    route(Method::GET, "/admin/v1/usage", "Tells what was used", |call| Box::pin(usage::show(call))),
+    route(Method::GET, "/admin/v1/usage", "Tells what was used", |call| Box::pin(usage::answer(call))),
     route(Method::GET, "/admin/v1/usage/verify", "Proves that usage adds up", |call| {
-        Box::pin(usage_verify::show(call))
+        Box::pin(usage_verify::answer(call))
     }),
     route(Method::GET, "/admin/v1/alerts", "Lists what is or was unusual", |call| {
-        Box::pin(alerts::list(call))
+        Box::pin(alerts::answer_page(call))
     }),
     route(Method::POST, "/admin/v1/alerts/{id}/acknowledge", "Notes that an alert was seen", |call| {
-        Box::pin(alerts::acknowledge(call))
+        Box::pin(alerts::answer_acknowledge(call))
     }),
     route(Method::POST, "/admin/v1/alert-rules", "Makes an alert rule", |call| {
-        Box::pin(alert_rules::create(call))
+        Box::pin(alert_rules::answer_make(call))
     }),
     route(Method::GET, "/admin/v1/alert-rules", "Lists the alert rules", |call| {
-        Box::pin(alert_rules::list(call))
+        Box::pin(alert_rules::answer_page(call))
     }),
     route(Method::GET, "/admin/v1/alert-rules/{id}", "Describes an alert rule", |call| {
-        Box::pin(alert_rules::show(call))
+        Box::pin(alert_rules::answer_get(call))
     }),
     route(Method::PATCH, "/admin/v1/alert-rules/{id}", "Changes an alert rule", |call| {
-        Box::pin(alert_rules::change(call))
+        Box::pin(alert_rules::answer_change(call))
     }),
     route(Method::DELETE, "/admin/v1/alert-rules/{id}", "Deletes an alert rule", |call| {
-        Box::pin(alert_rules::delete(call))
+        Box::pin(alert_rules::answer_delete(call))
     }),
     route(
         Method::POST,
         "/admin/v1/alert-rules/{id}/test",
         "Sends a sample alert as the rule would",
-        |call| Box::pin(alert_rules::test(call)),
+        |call| Box::pin(alert_rules::answer_test(call)),
     ),
     route(Method::POST, "/admin/v1/explain", "Tells what the gate would answer, and why", |call| {
-        Box::pin(explain::show(call))
+        Box::pin(explain::answer(call))
     }),
-    route(Method::GET, "/admin/v1/audit", "Tells who changed what", |call| Box::pin(audit::list(call))),
+    route(Method::GET, "/admin/v1/audit", "Tells who changed what", |call| {
+        Box::pin(audit::answer_page(call))
+    }),
     route(Method::GET, "/admin/v1/audit/verify", "Proves that the audit log is as it was written", |call| {
-        Box::pin(audit::verify(call))
+        Box::pin(audit::answer_verify(call))
     }),
     route(Method::GET, "/admin/v1/audit/export", "Hands out the whole audit log", |call| {
-        Box::pin(audit::export(call))
+        Box::pin(audit::answer_export(call))
+    }),
+    route(Method::GET, "/admin/v1/contexts", "Lists stored conversations", |call| {
+        Box::pin(stored::contexts::answer_page(call))
+    }),
+    route(Method::DELETE, "/admin/v1/contexts/{id}", "Deletes a stored conversation", |call| {
+        Box::pin(stored::contexts::answer_delete(call))
+    }),
+    route(Method::GET, "/admin/v1/files", "Lists stored files", |call| {
+        Box::pin(stored::files::answer_page(call))
+    }),
+    route(Method::DELETE, "/admin/v1/files/{id}", "Deletes a stored file", |call| {
+        Box::pin(stored::files::answer_delete(call))
     }),
     route(Method::POST, "/admin/v1/backup", "Hands out a copy of the database", |call| {
-        Box::pin(backup::create(call))
+        Box::pin(backup::answer(call))
+    }),
+    route(Method::POST, "/admin/v1/sign-in-links", "Makes a link that signs in to the dashboard", |call| {
+        Box::pin(sign_in_links::answer(call))
     }),
     route(Method::GET, "/admin/v1/openapi.json", "This document", |call| Box::pin(openapi::show(call))),
     Route {
@@ -220,8 +250,7 @@ pub async fn serve(
         // The panic itself is in the log already.
         Err(_) => ApiError::Internal.respond(),
     };
-    response.headers_mut().insert(HeaderName::from_static(request_id::HEADER), id.header());
-    crate::http::log(&request, &id, &response);
+    crate::http::sign(&request, &id, &mut response);
     response
 }
 
@@ -242,7 +271,7 @@ async fn answer(
     check_query(request.query_string(), openapi::query_of(route))?;
     let body = body::take(&request, &mut payload, LONGEST_BODY).await?;
     let parameter = parameter.unwrap_or_default();
-    (route.handler)(Call { rooms, actor, request: request.clone(), body, parameter }).await
+    (route.handler)(Call { desk: Desk { rooms, actor }, request: request.clone(), body, parameter }).await
 }
 
 /// Fails if the query string has a parameter that the route does not take: most likely a misspelt one.
@@ -271,11 +300,11 @@ impl Call {
         json::query(self.request.query_string())
     }
 
-    /// Returns who wants a change, and how to tell the same wish sent twice.
-    fn order(&self) -> Result<Order, ApiError> {
+    /// Returns how to tell the same wish sent twice, if the caller wants that told.
+    fn idempotency(&self) -> Result<Option<Idempotency>, ApiError> {
         let mut keys = self.request.headers().get_all("idempotency-key");
         let Some(key) = keys.next() else {
-            return Ok(Order { actor: self.actor, idempotency: None });
+            return Ok(None);
         };
         if keys.next().is_some() {
             return Err(ApiError::bad_request("`Idempotency-Key` was sent twice: send one"));
@@ -284,26 +313,6 @@ impl Call {
             ApiError::bad_request("`Idempotency-Key` must be 1 to 255 visible ASCII characters")
         })?;
         let path = self.request.uri().path();
-        let idempotency = Idempotency::new(key, self.request.method().as_str(), path, &self.body);
-        Ok(Order { actor: self.actor, idempotency: Some(idempotency) })
-    }
-
-    /// Runs blocking work where it holds nobody up.
-    async fn block<T, E>(
-        &self,
-        work: impl FnOnce(&Rooms) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, ApiError>
-    where
-        T: Send + 'static,
-        E: Into<ApiError> + Send + 'static,
-    {
-        let rooms = Arc::clone(&self.rooms);
-        block(move || work(&rooms)).await
-    }
-
-    /// Writes out what was counted, so that what is asked for next includes it. A full disk keeps it from being
-    /// written, but not from being counted, nor the rest from being told.
-    async fn flush(&self) {
-        let _ = self.rooms.keeper.flush().await;
+        Ok(Some(Idempotency::new(key, self.request.method().as_str(), path, &self.body)))
     }
 }

@@ -14,6 +14,9 @@ use super::key_view::{IssuedView, KeyView};
 use super::keys::RotateBody;
 use super::migration::MigrationView;
 use super::server::ServerView;
+use super::sign_in_links::SignInLinkView;
+use super::stored::contexts::ContextView;
+use super::stored::files::FileView;
 use super::usage::UsageView;
 use super::usage_verify::VerificationView as UsageVerificationView;
 use super::{Access, AdminRoute, Call, ROUTES};
@@ -40,7 +43,8 @@ pub fn document() -> Value {
             Access::Metrics => "Needs the admin token unless `admin.open_metrics` is set.",
         };
         let operation = describe(&mut builder, route.method.as_str(), route.pattern);
-        let changes_nothing = matches!(route.pattern, "/admin/v1/backup" | "/admin/v1/explain");
+        let changes_nothing =
+            matches!(route.pattern, "/admin/v1/backup" | "/admin/v1/explain" | "/admin/v1/sign-in-links");
         let headers = if route.method == Method::POST && !changes_nothing { IDEMPOTENCY } else { &[] };
         let operation =
             Operation { needs: Some(needs.to_owned()), query: query_of(route), headers, ..operation };
@@ -55,7 +59,7 @@ pub(super) fn query_of(route: &AdminRoute) -> &'static [(&'static str, &'static 
         ("GET", "/admin/v1/keys") => KEY_QUERY,
         ("GET", "/admin/v1/usage") => USAGE_QUERY,
         ("GET", "/admin/v1/alerts") => ALERT_QUERY,
-        ("GET", "/admin/v1/alert-rules") => &[PAGE, AFTER],
+        ("GET", "/admin/v1/alert-rules" | "/admin/v1/contexts" | "/admin/v1/files") => &[PAGE, AFTER],
         ("GET", "/admin/v1/audit") => AUDIT_QUERY,
         _ => &[],
     }
@@ -121,9 +125,14 @@ fn describe(builder: &mut Builder, method: &str, pattern: &str) -> Operation {
             let answer = builder.schema::<AuditRow>();
             Operation { answer, media_type: Some("application/x-ndjson"), ..usual }
         }
+        ("GET", "/admin/v1/contexts") => Operation { answer: builder.schema::<Page<ContextView>>(), ..usual },
+        ("GET", "/admin/v1/files") => Operation { answer: builder.schema::<Page<FileView>>(), ..usual },
         ("POST", "/admin/v1/backup") => {
             let answer = json!({"type": "string", "format": "binary"});
             Operation { answer, media_type: Some("application/vnd.sqlite3"), ..usual }
+        }
+        ("POST", "/admin/v1/sign-in-links") => {
+            Operation { status: Some(201), answer: builder.schema::<SignInLinkView>(), ..usual }
         }
         ("GET", "/metrics") => {
             Operation { answer: json!({"type": "string"}), media_type: Some("text/plain"), ..usual }
@@ -139,6 +148,11 @@ const KEY_QUERY: &[(&str, &str)] = &[
     AFTER,
     ("status", "`active`, `disabled`, `expired` or `revoked`."),
     ("search", "Text in the name, the hint, the id or the metadata, in any letter case."),
+    ("sort", "`created`, `name`, `last_used` or `expires`; `created` where nothing is said."),
+    (
+        "order",
+        "`desc` or `asc`; `desc` where nothing is said. Keys never used, or without an end, are last in both.",
+    ),
 ];
 const USAGE_QUERY: &[(&str, &str)] = &[
     ("key", "Only this key's."),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix_web::HttpResponse;
 use serde::{Deserialize, Serialize};
 
-use super::{Call, Rooms};
+use super::{Call, Desk, Rooms};
 use crate::domain::offset::Offset;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Figures;
@@ -16,87 +16,100 @@ use crate::store;
 use crate::store::usage::{Group, MOST_ROWS, Query, Step, Sum, Sums};
 
 /// Which usage is asked for.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct UsageQuery {
-    key: Option<String>,
-    from: Option<String>,
-    to: Option<String>,
-    step: Option<String>,
-    group_by: Option<String>,
-    tz: Option<String>,
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct UsageQuery {
+    pub(crate) key: Option<String>,
+    pub(crate) from: Option<String>,
+    pub(crate) to: Option<String>,
+    pub(crate) step: Option<String>,
+    pub(crate) group_by: Option<String>,
+    pub(crate) tz: Option<String>,
 }
 
 /// Usage by step and group. `from` and `to` are widened to whole steps, so that totals agree however they
 /// are grouped.
 #[derive(Serialize, schemars::JsonSchema)]
 #[schemars(rename = "Usage")]
-pub(super) struct UsageView {
-    from: String,
-    to: String,
-    step: &'static str,
-    group_by: Vec<&'static str>,
-    data: Vec<RowView>,
-    totals: FiguresView,
+pub(crate) struct UsageView {
+    pub(crate) from: String,
+    pub(crate) to: String,
+    pub(crate) step: &'static str,
+    pub(crate) group_by: Vec<&'static str>,
+    pub(crate) data: Vec<RowView>,
+    pub(crate) totals: FiguresView,
 }
 
 #[derive(Serialize, schemars::JsonSchema)]
 #[schemars(rename = "UsageRow")]
-struct RowView {
-    start: String,
+pub(crate) struct RowView {
+    pub(crate) start: String,
     /// `null` for requests without a key that the server knows.
     #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<Option<String>>,
+    pub(crate) key: Option<Option<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    endpoint: Option<String>,
+    pub(crate) endpoint: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<u16>,
+    pub(crate) status: Option<u16>,
     /// `null` for requests that name no model, or none that the server has.
     #[serde(skip_serializing_if = "Option::is_none")]
-    model: Option<Option<String>>,
+    pub(crate) model: Option<Option<String>>,
     #[serde(flatten)]
-    figures: FiguresView,
+    pub(crate) figures: FiguresView,
 }
 
 #[derive(Serialize, schemars::JsonSchema)]
 #[schemars(rename = "Figures")]
-struct FiguresView {
-    requests: u64,
+pub(crate) struct FiguresView {
+    pub(crate) requests: u64,
     /// Answers with a status of 400 and more, clients that left (499) included.
-    errors: u64,
-    error_rate: f64,
-    latency_ms: LatencyView,
-    prompt_tokens: u64,
-    completion_tokens: u64,
+    pub(crate) errors: u64,
+    pub(crate) error_rate: f64,
+    pub(crate) latency_ms: LatencyView,
+    pub(crate) prompt_tokens: u64,
+    pub(crate) completion_tokens: u64,
     /// Requests whose tokens are an estimate.
-    estimated: u64,
-    bytes_in: u64,
-    bytes_out: u64,
+    pub(crate) estimated: u64,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
 }
 
 /// Milliseconds from a request's head to its answer's end; percentiles may be up to a quarter too high.
 #[derive(Serialize, schemars::JsonSchema)]
 #[schemars(rename = "Latency")]
-struct LatencyView {
-    mean: f64,
-    max: f64,
-    p50: f64,
-    p95: f64,
-    p99: f64,
+pub(crate) struct LatencyView {
+    pub(crate) mean: f64,
+    pub(crate) max: f64,
+    pub(crate) p50: f64,
+    pub(crate) p95: f64,
+    pub(crate) p99: f64,
 }
 
-/// Tells what was used.
-pub(super) async fn show(call: Call) -> Result<HttpResponse, ApiError> {
-    let asked: UsageQuery = call.query()?;
-    let query = parse(&asked, call.rooms.clock.now().wall)?;
-    call.flush().await;
+pub(super) async fn answer(call: Call) -> Result<HttpResponse, ApiError> {
+    let query = parse(&call.query()?, call.desk.now())?;
+    call.desk.flush().await;
     // A long answer is written down there too, so that the thread goes on with others.
-    let rooms = Arc::clone(&call.rooms);
-    let json = gently(move || answer(&rooms, &query)).await?;
+    let rooms = Arc::clone(&call.desk.rooms);
+    let json = gently(move || sums(&rooms, &query).and_then(|view| to_json(&view))).await?;
     Ok(HttpResponse::Ok().content_type("application/json").body(json))
 }
 
-fn answer(rooms: &Rooms, query: &Query) -> Result<Vec<u8>, ApiError> {
+/// Tells what was used.
+pub(crate) async fn sum(desk: &Desk, asked: &UsageQuery) -> Result<UsageView, ApiError> {
+    let query = parse(asked, desk.now())?;
+    desk.flush().await;
+    let rooms = Arc::clone(&desk.rooms);
+    gently(move || sums(&rooms, &query)).await
+}
+
+fn to_json(view: &UsageView) -> Result<Vec<u8>, ApiError> {
+    serde_json::to_vec(view).map_err(|error| {
+        tracing::error!("usage cannot be written down: {error}");
+        ApiError::Internal
+    })
+}
+
+fn sums(rooms: &Rooms, query: &Query) -> Result<UsageView, ApiError> {
     // Much of it takes long to read: others that read have their own connections.
     let sums = rooms.store.read_apart(|db| store::usage::sum(db, query))?;
     if sums.rows.len() > MOST_ROWS {
@@ -105,10 +118,7 @@ fn answer(rooms: &Rooms, query: &Query) -> Result<Vec<u8>, ApiError> {
              `step`, or fewer groups in `group_by`"
         )));
     }
-    serde_json::to_vec(&UsageView::new(query, sums)).map_err(|error| {
-        tracing::error!("usage cannot be written down: {error}");
-        ApiError::Internal
-    })
+    Ok(UsageView::new(query, sums))
 }
 
 fn parse(asked: &UsageQuery, now: Timestamp) -> Result<Query, ApiError> {

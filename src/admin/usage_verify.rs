@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::HttpResponse;
 use serde::Serialize;
 
-use super::Call;
+use super::{Call, Desk};
 use crate::http::ApiError;
 use crate::http::block::gently;
 use crate::store::usage::{Check, Difference, Verification, verify};
@@ -13,47 +13,51 @@ use crate::store::usage::{Check, Difference, Verification, verify};
 /// Whether usage adds up, whichever way it is looked at.
 #[derive(Serialize, schemars::JsonSchema)]
 #[schemars(rename = "UsageVerification")]
-pub(super) struct VerificationView {
+pub(crate) struct VerificationView {
     /// Always `usage_verification`.
-    object: &'static str,
-    ok: bool,
-    checked: Vec<CheckView>,
-    first_difference: Option<DifferenceView>,
+    pub(crate) object: &'static str,
+    pub(crate) ok: bool,
+    pub(crate) checked: Vec<CheckView>,
+    pub(crate) first_difference: Option<DifferenceView>,
 }
 
 #[derive(Serialize, schemars::JsonSchema)]
 #[schemars(rename = "UsageCheck")]
-struct CheckView {
-    what: &'static str,
+pub(crate) struct CheckView {
+    pub(crate) what: &'static str,
     /// How many rows were looked at.
-    rows: u64,
-    ok: bool,
+    pub(crate) rows: u64,
+    pub(crate) ok: bool,
     /// How many sums are not as they must be.
-    differences: u64,
+    pub(crate) differences: u64,
 }
 
 #[derive(Serialize, schemars::JsonSchema)]
 #[schemars(rename = "UsageDifference")]
-struct DifferenceView {
-    what: &'static str,
-    start: String,
+pub(crate) struct DifferenceView {
+    pub(crate) what: &'static str,
+    pub(crate) start: String,
     /// `null` where it is all keys together; empty for requests without a key that the server knows.
-    key: Option<String>,
-    endpoint: String,
-    status: u16,
-    model: Option<String>,
-    figure: &'static str,
-    expected: u64,
-    found: u64,
+    pub(crate) key: Option<String>,
+    pub(crate) endpoint: String,
+    pub(crate) status: u16,
+    pub(crate) model: Option<String>,
+    pub(crate) figure: &'static str,
+    pub(crate) expected: u64,
+    pub(crate) found: u64,
+}
+
+pub(super) async fn answer(call: Call) -> Result<HttpResponse, ApiError> {
+    Ok(HttpResponse::Ok().json(check(&call.desk).await?))
 }
 
 /// Tells whether usage adds up. It looks at every row, and holds nobody up meanwhile.
-pub(super) async fn show(call: Call) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn check(desk: &Desk) -> Result<VerificationView, ApiError> {
     // What was counted until now is looked at too.
-    call.flush().await;
-    let rooms = Arc::clone(&call.rooms);
+    desk.flush().await;
+    let rooms = Arc::clone(&desk.rooms);
     let verification = gently(move || rooms.store.read_apart(verify)).await?;
-    Ok(HttpResponse::Ok().json(VerificationView::new(verification)))
+    Ok(VerificationView::new(verification))
 }
 
 impl VerificationView {

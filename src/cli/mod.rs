@@ -7,6 +7,7 @@ mod backup;
 mod check;
 mod client;
 mod daemon;
+mod dashboard;
 mod explain;
 mod fields;
 mod interrupt;
@@ -25,6 +26,7 @@ mod serve;
 mod sheet;
 mod signals;
 mod status;
+mod stored;
 mod table;
 mod terminal;
 mod usage;
@@ -86,6 +88,16 @@ Examples:
     Alerts(alerts::Arguments),
     /// List who changed what, prove that nothing is missing, or write it all out
     Audit(audit::Arguments),
+    /// List the conversations that clients have stored, and delete them
+    #[command(after_help = "Examples:\n  mcpd contexts\n  mcpd contexts delete ctx_0UaLfs3kFvLNR8k4M9K7HGTa")]
+    Contexts(stored::Arguments),
+    /// List the files that clients have stored, and delete them
+    #[command(
+        after_help = "Examples:\n  mcpd files\n  mcpd files delete file_0UaLfs3kFvLNR8k4M9K7HGTa --yes"
+    )]
+    Files(stored::Arguments),
+    /// Print a link that signs in to the dashboard, once
+    Dashboard(dashboard::Arguments),
     /// Print the metrics, as Prometheus reads them
     #[command(after_help = "Examples:\n  mcpd metrics | grep mcpd_requests_total")]
     Metrics,
@@ -128,6 +140,9 @@ fn obey(arguments: Arguments) -> anyhow::Result<()> {
         Command::Serve { daemon: true } => daemon::start(config.as_deref()),
         Command::Check { json } => check::run(config.as_deref(), json),
         Command::Status(arguments) => status::run(&arguments, config.as_deref()),
+        Command::Contexts(arguments) => stored::contexts(&arguments, config.as_deref()),
+        Command::Files(arguments) => stored::files(&arguments, config.as_deref()),
+        Command::Dashboard(arguments) => dashboard::run(&arguments, config.as_deref()),
         Command::Metrics => status::metrics(config.as_deref()),
         Command::Keys(arguments) => keys::run(arguments, config.as_deref()),
         Command::Usage(arguments) => usage::run(arguments, config.as_deref()),

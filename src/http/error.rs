@@ -73,9 +73,9 @@ pub struct ErrorBody<'a> {
 #[derive(Serialize, schemars::JsonSchema)]
 pub struct ErrorObject<'a> {
     /// For programs.
-    code: Cow<'a, str>,
+    pub code: Cow<'a, str>,
     /// For people.
-    message: Cow<'a, str>,
+    pub message: Cow<'a, str>,
     /// What kind of error it is.
     r#type: &'static str,
 }

@@ -4,6 +4,7 @@ use actix_web::http::header::HeaderMap;
 use actix_web::web;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::{ApiError, body};
@@ -17,23 +18,30 @@ pub fn object<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T
         return Err(ApiError::Unprocessable("the body must be a JSON object".to_owned()));
     }
     let mut json = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        let error = error.into_inner();
-        if !error.is_data() {
-            return ApiError::InvalidJson(format!("the body is not valid JSON: {error}"));
-        }
-        let text = token::redact(&error.to_string()).replace("u32", "a whole number");
-        let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text).to_owned();
-        // An unknown field is named in the text, and has no path of its own.
-        if path == "." || text.contains("unknown field") {
-            ApiError::Unprocessable(text)
-        } else {
-            ApiError::field(&path, format_args!("is not what it must be: {text}"))
-        }
-    })?;
+    let value = serde_path_to_error::deserialize(&mut json).map_err(wrong)?;
     json.end().map_err(|error| ApiError::InvalidJson(format!("the body is not valid JSON: {error}")))?;
     Ok(value)
+}
+
+/// Returns what a JSON value stands for; a wrong one is refused as in a body.
+pub fn value<T: DeserializeOwned>(value: Value) -> Result<T, ApiError> {
+    serde_path_to_error::deserialize(value).map_err(wrong)
+}
+
+fn wrong(error: serde_path_to_error::Error<serde_json::Error>) -> ApiError {
+    let path = error.path().to_string();
+    let error = error.into_inner();
+    if !error.is_data() {
+        return ApiError::InvalidJson(format!("the body is not valid JSON: {error}"));
+    }
+    let text = token::redact(&error.to_string()).replace("u32", "a whole number");
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text).to_owned();
+    // An unknown field is named in the text, and has no path of its own.
+    if path == "." || text.contains("unknown field") {
+        ApiError::Unprocessable(text)
+    } else {
+        ApiError::field(&path, format_args!("is not what it must be: {text}"))
+    }
 }
 
 /// Tells a field's `null` from a field that is not there.

@@ -18,11 +18,13 @@ pub struct Limits {
 pub struct Page<T> {
     /// Always `list`.
     object: &'static str,
-    data: Vec<T>,
+    /// The rows.
+    pub data: Vec<T>,
     /// Whether more rows follow: ask again with `after` set to `last_id`.
-    has_more: bool,
+    pub has_more: bool,
     first_id: Option<String>,
-    last_id: Option<String>,
+    /// The id of the last row.
+    pub last_id: Option<String>,
 }
 
 impl Limits {

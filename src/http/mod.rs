@@ -21,6 +21,7 @@ pub mod routes;
 mod signing;
 pub mod streamed;
 
+use actix_web::http::header::HeaderName;
 use actix_web::{HttpRequest, HttpResponse};
 
 pub use error::ApiError;
@@ -33,4 +34,10 @@ pub fn log<B>(request: &HttpRequest, id: &request_id::RequestId, response: &Http
         "{}",
         path::request_line(request.method(), request.uri().path()),
     );
+}
+
+/// Puts a request's id on its answer, and a line about both into the log.
+pub fn sign(request: &HttpRequest, id: &request_id::RequestId, response: &mut HttpResponse) {
+    response.headers_mut().insert(HeaderName::from_static(request_id::HEADER), id.header());
+    log(request, id, response);
 }

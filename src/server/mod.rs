@@ -32,11 +32,13 @@ pub use reload::SetLevel;
 pub use starting::Starting;
 pub use supervisor::Supervisor;
 
+use crate::admin::sign_ins::SignIns;
 use crate::admin::{self, AdminToken, Listeners};
 use crate::alerts::{Alerts, Watch};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::contexts::Contexts;
+use crate::dashboard;
 use crate::domain::alphabet;
 use crate::domain::skew::Skew;
 use crate::files::{Files, Limits};
@@ -79,8 +81,6 @@ pub struct Server {
 struct Shared {
     admin: Arc<admin::Rooms>,
     gate: Arc<Gate>,
-    contexts: Arc<Contexts>,
-    files: Arc<Files>,
     /// Told when there are other upstreams.
     reloaded: Notify,
     clock: Clock,
@@ -170,7 +170,11 @@ impl Server {
             live: Arc::new(Latest::new(live)),
             clock: clock.clone(),
             started: clock.now(),
+            contexts: Arc::new(contexts),
+            files,
             token: AdminToken::new(&token, &random).map_err(|_| StartError::Randomness)?,
+            token_file: config.admin.token_file.clone(),
+            sign_ins: SignIns::default(),
             open_metrics: config.admin.open_metrics,
             listeners: sockets.listeners(&config),
             gate: Arc::clone(&gate),
@@ -179,8 +183,6 @@ impl Server {
         let rooms = Shared {
             admin: Arc::new(admin),
             gate,
-            contexts: Arc::new(contexts),
-            files,
             reloaded: Notify::new(),
             clock,
             stopping: Arc::new(AtomicBool::new(false)),
@@ -268,7 +270,7 @@ impl Sockets {
             step_back(Nice::Behind);
             let (rooms, ids) = (Arc::clone(&shared.admin), Rc::new(shared.request_ids()));
             move |request: HttpRequest, payload: web::Payload| {
-                admin::serve(Arc::clone(&rooms), Rc::clone(&ids), request, payload.into_inner())
+                dashboard::serve(Arc::clone(&rooms), Rc::clone(&ids), request, payload.into_inner())
             }
         };
         let admin_builder = ActixServer::build().disable_signals().shutdown_timeout(grace.min(5)).workers(1);
@@ -292,8 +294,8 @@ impl Shared {
             store: Arc::clone(&admin.store),
             clock: self.clock.clone(),
             upstream: self.client(&live),
-            contexts: Arc::clone(&self.contexts),
-            files: Arc::clone(&self.files),
+            contexts: Arc::clone(&admin.contexts),
+            files: Arc::clone(&admin.files),
             live,
             stopping: Arc::clone(&self.stopping),
             request_ids: Rc::new(self.request_ids()),

@@ -94,7 +94,8 @@ impl Reloading {
     }
 
     fn apply(&mut self, Next { config, live, certificate }: Next) {
-        let Shared { admin, gate, contexts, files, .. } = &*self.rooms;
+        let Shared { admin, gate, .. } = &*self.rooms;
+        let crate::admin::Rooms { contexts, files, .. } = &**admin;
         if let (Some(served), Some(renewed)) = (&self.certificate, certificate) {
             served.replace(renewed);
         }

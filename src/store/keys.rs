@@ -1,5 +1,7 @@
 //! The keys.
 
+mod list;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -7,10 +9,12 @@ use std::time::Duration;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
+pub use list::{By, Direction, Filter, Page, count, list};
+
 use super::column;
 use crate::domain::digest::Digest;
 use crate::domain::id::KeyId;
-use crate::domain::key::{Key, LastUse, Name, Settings, Status};
+use crate::domain::key::{Key, LastUse, Name, Settings};
 use crate::domain::metadata::Metadata;
 use crate::domain::models::AllowedModels;
 use crate::domain::network::Networks;
@@ -18,21 +22,6 @@ use crate::domain::report_only::ReportOnly;
 use crate::domain::scope::Scopes;
 use crate::domain::time::Timestamp;
 use crate::domain::token::{self, Hint};
-
-/// Which keys to list.
-#[derive(Debug)]
-pub struct Filter {
-    /// Only keys older than this one.
-    pub after: Option<KeyId>,
-    /// Only keys with this status now.
-    pub status: Option<Status>,
-    /// Only keys whose name, hint, id or metadata hold this text, in any letter case.
-    pub search: Option<String>,
-    /// The time that statuses are told by.
-    pub now: Timestamp,
-    /// At most this many.
-    pub limit: u32,
-}
 
 /// Keeps a new key with the digest of its token.
 pub fn insert(connection: &Connection, key: &Key, digest: &Digest) -> rusqlite::Result<()> {
@@ -115,41 +104,6 @@ pub fn find(connection: &Connection, id: KeyId) -> rusqlite::Result<Option<(Key,
         .prepare_cached("SELECT * FROM keys WHERE id = ?1")?
         .query_row([id], |row| Ok((key(row)?, last_use(row)?)))
         .optional()
-}
-
-/// Returns the newest keys that the filter lets through, newest first.
-pub fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<(Key, Option<LastUse>)>> {
-    connection
-        .prepare_cached(
-            "SELECT *
-             FROM keys
-             WHERE (:after IS NULL
-                    OR (created_at, id) < (SELECT created_at, id FROM keys WHERE id = :after))
-               AND (:status IS NULL
-                    OR :status = CASE
-                        WHEN revoked_at IS NOT NULL THEN 'revoked'
-                        WHEN NOT enabled THEN 'disabled'
-                        WHEN expires_at <= :now THEN 'expired'
-                        ELSE 'active'
-                    END)
-               AND (:search IS NULL
-                    OR holds(name || char(10) || hint || char(10) || id, :search)
-                    OR EXISTS (SELECT 1 FROM json_each(metadata)
-                               WHERE holds(key || char(10) || value, :search)))
-             ORDER BY created_at DESC, id DESC
-             LIMIT :limit",
-        )?
-        .query_map(
-            named_params! {
-                ":after": filter.after,
-                ":status": filter.status.map(Status::name),
-                ":now": filter.now.as_millis(),
-                ":search": filter.search,
-                ":limit": filter.limit,
-            },
-            |row| Ok((key(row)?, last_use(row)?)),
-        )?
-        .collect()
 }
 
 /// Returns the key that another one took over from or handed over to, as its own record tells; the other may be

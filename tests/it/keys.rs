@@ -8,6 +8,7 @@ mod quiet;
 mod repeated;
 mod rotation;
 mod seed;
+mod sorted;
 
 use mcpd::domain::time::Timestamp;
 use rusqlite::Connection;
@@ -355,7 +356,9 @@ fn a_list_refuses_what_it_does_not_know() {
         ("limit=1&limit=2", "limit"),
         ("after=x", "after"),
         ("status=dead", "active, disabled, expired, revoked"),
-        ("order=asc", "order"),
+        ("order=up", "desc, asc"),
+        ("sort=age", "created, name, last_used, expires"),
+        ("orderby=asc", "orderby"),
     ] {
         let answer = server.admin(Request::get(&format!("{KEYS}?{query}")));
         assert_eq!(answer.status, 400, "{query}: {}", answer.text());

@@ -18,6 +18,7 @@ mod churn;
 mod cli;
 mod contexts;
 mod daemon;
+mod dashboard;
 mod deleted_keys;
 mod errors;
 mod explain;

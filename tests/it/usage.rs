@@ -2,7 +2,7 @@
 
 mod floods;
 mod kinds;
-mod large;
+pub mod large;
 mod time_zones;
 mod upgrade;
 mod verify;

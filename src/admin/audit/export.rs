@@ -7,7 +7,7 @@ use actix_web::web::Bytes;
 use futures_util::Stream;
 use futures_util::stream::try_unfold;
 
-use super::super::{Call, Rooms};
+use super::super::{Desk, Rooms};
 use super::AuditRow;
 use crate::http::ApiError;
 use crate::http::block::block;
@@ -26,9 +26,9 @@ const ROWS: &str = "x-mcp-rows";
 struct EndedEarly;
 
 /// Hands out all rows that there are now, oldest first.
-pub(in super::super) async fn export(call: Call) -> Result<HttpResponse, ApiError> {
-    let (until, rows) = call.block(|rooms| rooms.store.read(audit::extent)).await?;
-    let lines = lines(Arc::clone(&call.rooms), until);
+pub(crate) async fn export(desk: &Desk) -> Result<HttpResponse, ApiError> {
+    let (until, rows) = desk.block(|rooms| rooms.store.read(audit::extent)).await?;
+    let lines = lines(Arc::clone(&desk.rooms), until);
     let mut response = HttpResponse::Ok();
     Ok(response.content_type("application/x-ndjson").insert_header((ROWS, rows)).streaming(lines))
 }

@@ -7,11 +7,11 @@ use actix_web::HttpResponse;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-pub(super) use export::export;
-pub(super) use verify::{VerificationView, verify};
+pub(crate) use export::export;
+pub(super) use verify::answer as answer_verify;
+pub(crate) use verify::{VerificationView, verify};
 
-use super::Call;
-use super::LIST;
+use super::{Call, Desk, LIST};
 use crate::domain::audit::ACTIONS;
 use crate::domain::hex;
 use crate::http::ApiError;
@@ -20,47 +20,54 @@ use crate::store;
 use crate::store::audit::Chained;
 
 /// Which rows to list.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ListQuery {
-    limit: Option<String>,
-    after: Option<String>,
-    action: Option<String>,
-    target: Option<String>,
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ListQuery {
+    pub(crate) limit: Option<String>,
+    pub(crate) after: Option<String>,
+    pub(crate) action: Option<String>,
+    pub(crate) target: Option<String>,
 }
 
 /// A change. Each row holds the digest of the one before, so that none can be taken out unseen.
 #[derive(Serialize, schemars::JsonSchema)]
 #[schemars(rename = "AuditRow")]
-pub(super) struct AuditRow {
-    id: String,
-    at: String,
-    actor: ActorView,
+pub(crate) struct AuditRow {
+    pub(crate) id: String,
+    pub(crate) at: String,
+    pub(crate) actor: ActorView,
     /// Such as `key.create`.
-    action: String,
-    target: String,
+    pub(crate) action: String,
+    pub(crate) target: String,
     #[schemars(with = "Option<std::collections::BTreeMap<String, serde_json::Value>>")]
-    before: Option<Box<RawValue>>,
+    pub(crate) before: Option<Box<RawValue>>,
     #[schemars(with = "Option<std::collections::BTreeMap<String, serde_json::Value>>")]
-    after: Option<Box<RawValue>>,
-    digest: String,
-    previous_digest: String,
+    pub(crate) after: Option<Box<RawValue>>,
+    pub(crate) digest: String,
+    pub(crate) previous_digest: String,
 }
 
 #[derive(Serialize, schemars::JsonSchema)]
 #[schemars(rename = "Actor")]
-struct ActorView {
+pub(crate) struct ActorView {
     /// `socket`, `token`, `dashboard` or `system`.
-    via: String,
+    pub(crate) via: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    uid: Option<u32>,
+    pub(crate) uid: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pid: Option<i32>,
+    pub(crate) pid: Option<i32>,
 }
 
-/// Lists changes, the newest first.
-pub(super) async fn list(call: Call) -> Result<HttpResponse, ApiError> {
-    let query: ListQuery = call.query()?;
+pub(super) async fn answer_page(call: Call) -> Result<HttpResponse, ApiError> {
+    Ok(HttpResponse::Ok().json(page(&call.desk, call.query()?).await?))
+}
+
+pub(super) async fn answer_export(call: Call) -> Result<HttpResponse, ApiError> {
+    export(&call.desk).await
+}
+
+/// Returns changes, the newest first.
+pub(crate) async fn page(desk: &Desk, query: ListQuery) -> Result<Page<AuditRow>, ApiError> {
     let limit = LIST.check(query.limit.as_deref())?;
     let ListQuery { after, action, target, .. } = query;
     if action.as_deref().is_some_and(|action| !ACTIONS.contains(&action)) {
@@ -68,7 +75,7 @@ pub(super) async fn list(call: Call) -> Result<HttpResponse, ApiError> {
         return Err(ApiError::bad_request(format!("the query string: `action` must be one of {known}")));
     }
     let filter = store::audit::Filter { after, action, target, limit: limit + 1 };
-    let rows = call
+    let rows = desk
         .block(move |rooms| {
             rooms.store.read(|db| match &filter.after {
                 Some(after) if !store::audit::exists(db, after)? => Ok(None),
@@ -78,7 +85,7 @@ pub(super) async fn list(call: Call) -> Result<HttpResponse, ApiError> {
         .await?;
     let rows = rows.ok_or_else(|| ApiError::bad_request("the query string: `after` names no row"))?;
     let views = rows.into_iter().map(AuditRow::new).collect();
-    Ok(HttpResponse::Ok().json(Page::new(views, limit, |row: &AuditRow| row.id.clone())))
+    Ok(Page::new(views, limit, |row: &AuditRow| row.id.clone()))
 }
 
 impl AuditRow {

@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use serde::Serialize;
 
-use super::super::{Call, Rooms};
+use super::super::{Call, Desk, Rooms};
 use crate::domain::chain::{Break, Chain};
 use crate::domain::hex;
 use crate::http::ApiError;
@@ -18,31 +18,34 @@ const SLICE: u32 = 1_000;
 /// What a walk along the audit log found.
 #[derive(Serialize, schemars::JsonSchema)]
 #[schemars(rename = "AuditVerification")]
-pub(in super::super) struct VerificationView {
+pub(crate) struct VerificationView {
     /// Always `audit_verification`.
-    object: &'static str,
+    pub(crate) object: &'static str,
     /// Whether every row is as it was written, and none is missing.
-    ok: bool,
+    pub(crate) ok: bool,
     /// How many rows were looked at: all, or those up to the first bad one.
-    rows: u64,
-    first_bad: Option<BadRow>,
+    pub(crate) rows: u64,
+    pub(crate) first_bad: Option<BadRow>,
     /// The digest of the last row. Kept elsewhere, it tells whether the whole log was written anew since.
-    head: String,
+    pub(crate) head: String,
 }
 
 #[derive(Serialize, schemars::JsonSchema)]
 #[schemars(rename = "BadAuditRow")]
-struct BadRow {
+pub(crate) struct BadRow {
     /// `null` if the log should have rows and has none.
-    id: Option<String>,
-    reason: String,
+    pub(crate) id: Option<String>,
+    pub(crate) reason: String,
+}
+
+pub(in super::super) async fn answer(call: Call) -> Result<HttpResponse, ApiError> {
+    Ok(HttpResponse::Ok().json(verify(&call.desk).await?))
 }
 
 /// Walks along the whole log and tells whether it holds together.
-pub(in super::super) async fn verify(call: Call) -> Result<HttpResponse, ApiError> {
-    let rooms = std::sync::Arc::clone(&call.rooms);
-    let view = gently(move || walk(&rooms)).await?;
-    Ok(HttpResponse::Ok().json(view))
+pub(crate) async fn verify(desk: &Desk) -> Result<VerificationView, ApiError> {
+    let rooms = std::sync::Arc::clone(&desk.rooms);
+    gently(move || walk(&rooms)).await
 }
 
 fn walk(rooms: &Rooms) -> Result<VerificationView, StoreError> {

@@ -20,6 +20,12 @@ pub(super) struct List {
     /// Only keys with this in their name, hint or metadata
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
+    /// What to list them by: when they were made, where nothing is said
+    #[arg(long, value_enum)]
+    sort: Option<Sort>,
+    /// Which end comes first: the latest, where nothing is said
+    #[arg(long, value_enum)]
+    order: Option<Order>,
     /// Print the answer of the admin API as it is
     #[arg(long)]
     json: bool,
@@ -33,17 +39,42 @@ enum Status {
     Revoked,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Sort {
+    Created,
+    Name,
+    LastUsed,
+    Expires,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Order {
+    Asc,
+    Desc,
+}
+
 /// Lists keys, all of them that are asked for.
 pub(super) async fn run(client: &Client, arguments: &List) -> Result<()> {
-    let status = arguments.status.and_then(|status| status.to_possible_value());
-    let mut asked: Vec<(&str, &str)> = Vec::new();
-    asked.extend(status.as_ref().map(|status| ("status", status.get_name())));
-    asked.extend(arguments.search.as_deref().map(|text| ("search", text)));
+    let List { status, search, sort, order, .. } = arguments;
+    let is_filtered = status.is_some() || search.is_some();
+    let asked = [
+        ("status", spelt(*status)),
+        ("search", search.clone()),
+        ("sort", spelt(*sort)),
+        ("order", spelt(*order)),
+    ];
+    let asked: Vec<_> = asked.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
     let value = whole(&client.list("/admin/v1/keys", &asked).await?);
     let answer = Answer { text: value.to_string(), value };
     show(&plans::marked(client, answer, arguments.json).await?, arguments.json, |keys, screen| {
-        render(keys, !asked.is_empty(), screen)
+        render(keys, is_filtered, screen)
     })
+}
+
+/// Returns how a choice is written.
+fn spelt(choice: Option<impl ValueEnum>) -> Option<String> {
+    Some(choice?.to_possible_value()?.get_name().to_owned())
 }
 
 /// Returns rows of several pages as one list.

@@ -100,6 +100,10 @@ fn each_command_asks_for_what_it_shows() {
             &["keys", "list", "--status", "revoked", "--search", "a&b"],
             "GET /admin/v1/keys?limit=1000&status=revoked&search=a%26b".into(),
         ),
+        (
+            &["keys", "list", "--sort", "last_used", "--order", "asc"],
+            "GET /admin/v1/keys?limit=1000&sort=last_used&order=asc".into(),
+        ),
         (&["keys", "show", KEY], key_path.clone()),
         (&["keys", "update", KEY, "--enable"], format!("PATCH /admin/v1/keys/{KEY}")),
         (&["usage", "verify"], "GET /admin/v1/usage/verify".into()),

@@ -22,7 +22,7 @@ const DAY: i64 = 86_400;
 
 /// How much there is.
 #[derive(Clone, Copy)]
-struct Shape {
+pub struct Shape {
     keys: i64,
     /// How many days are kept by the day, the quarter of an hour and the minute.
     days: [i64; 3],
@@ -30,8 +30,8 @@ struct Shape {
     active: [i64; 2],
 }
 
-const SMALL: Shape = Shape { keys: 20, days: [60, 6, 1], active: [12, 6] };
-const LARGE: Shape = Shape { keys: 500, days: [365, 90, 7], active: [600, 400] };
+pub const SMALL: Shape = Shape { keys: 20, days: [60, 6, 1], active: [12, 6] };
+pub const LARGE: Shape = Shape { keys: 500, days: [365, 90, 7], active: [600, 400] };
 
 const SERIES: i64 = 24;
 const SERIES_OF_KEY: i64 = 8;
@@ -153,12 +153,12 @@ impl Writer<'_> {
     }
 }
 
-fn key(number: i64) -> String {
+pub fn key(number: i64) -> String {
     format!("key_{number:024}")
 }
 
 /// Fills a database; returns how many rows it has, and requests by day.
-fn fill(path: &Path, shape: Shape, now: i64) -> (u64, BTreeMap<i64, i64>) {
+pub fn fill(path: &Path, shape: Shape, now: i64) -> (u64, BTreeMap<i64, i64>) {
     let mut connection = Connection::open(path).unwrap();
     let transaction = connection.transaction().unwrap();
     for number in 0..shape.keys {

@@ -1,0 +1,106 @@
+//! The end of a key: revoked for good, or deleted. Whoever wants that types which key it is.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use askama::Template;
+
+use crate::admin::key_view::KeyView;
+use crate::admin::keys;
+use crate::dashboard::frame::{Frame, Place};
+use crate::dashboard::{Visit, assets, page};
+use crate::http::ApiError;
+
+/// What becomes of the key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Revoked,
+    Deleted,
+}
+
+#[derive(Template)]
+#[template(path = "key_end.html")]
+struct EndPage {
+    frame: Frame,
+    key: KeyView,
+    end: End,
+    /// What was typed, if that is not what the key is called.
+    wrong: Option<String>,
+}
+
+/// Asks whether a key is to be revoked.
+pub(in crate::dashboard::pages) async fn ask_revoke(visit: Visit) -> Result<HttpResponse, ApiError> {
+    let key = keys::get(&visit.desk, visit.key_id()?).await?;
+    visit.end_page(StatusCode::OK, key, End::Revoked, None)
+}
+
+/// Revokes a key.
+pub(in crate::dashboard::pages) async fn revoke(visit: Visit) -> Result<HttpResponse, ApiError> {
+    let id = visit.key_id()?;
+    let key = keys::get(&visit.desk, id).await?;
+    if !visit.confirms(&key) {
+        return visit.end_page(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            key,
+            End::Revoked,
+            Some(visit.confirmation()),
+        );
+    }
+    keys::revoke(&visit.desk, id, None).await?;
+    Ok(visit
+        .done(&format!("/keys/{id}"), "The key is revoked: every request with it is refused from now on."))
+}
+
+/// Asks whether a key is to be deleted.
+pub(in crate::dashboard::pages) async fn ask_delete(visit: Visit) -> Result<HttpResponse, ApiError> {
+    let key = keys::get(&visit.desk, visit.key_id()?).await?;
+    visit.end_page(StatusCode::OK, key, End::Deleted, None)
+}
+
+/// Deletes a key.
+pub(in crate::dashboard::pages) async fn delete(visit: Visit) -> Result<HttpResponse, ApiError> {
+    let id = visit.key_id()?;
+    let key = keys::get(&visit.desk, id).await?;
+    if !visit.confirms(&key) {
+        return visit.end_page(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            key,
+            End::Deleted,
+            Some(visit.confirmation()),
+        );
+    }
+    keys::delete(&visit.desk, id).await?;
+    Ok(visit.done("/keys", "The key is deleted. What it used is kept."))
+}
+
+impl Visit {
+    /// Returns what was typed for which key it is.
+    fn confirmation(&self) -> String {
+        self.form.text("confirm").to_owned()
+    }
+
+    /// Tells whether what was typed is what the key is called: some names cannot be typed, ids can.
+    fn confirms(&self, key: &KeyView) -> bool {
+        let typed = self.form.text("confirm");
+        typed == key.name || typed == key.id
+    }
+
+    fn end_page(
+        &self,
+        status: StatusCode,
+        key: KeyView,
+        end: End,
+        wrong: Option<String>,
+    ) -> Result<HttpResponse, ApiError> {
+        page(status, &EndPage { frame: self.frame(Place::Keys), key, end, wrong })
+    }
+}
+
+impl End {
+    /// Returns what is done, as a verb.
+    const fn verb(self) -> &'static str {
+        match self {
+            Self::Revoked => "Revoke",
+            Self::Deleted => "Delete",
+        }
+    }
+}
