@@ -235,6 +235,11 @@ impl Contexts {
         })
     }
 
+    /// Returns a context without its messages.
+    pub fn head(&self, id: ContextId) -> Result<Context, ContextsError> {
+        self.store.read(|connection| store::contexts::find(connection, id))?.ok_or(ContextsError::NotFound)
+    }
+
     /// Lists contexts without their messages.
     pub fn heads(&self, page: &Rows<ContextId>) -> Result<Vec<Context>, ContextsError> {
         Ok(self.store.read(|connection| store::contexts::list(connection, page))?)

@@ -19,14 +19,19 @@ fn session_name(request: &HttpRequest) -> String {
     format!("mcpd-session-{port}")
 }
 
-/// Returns the secret of the browser's session, if it has one.
-pub(super) fn session(request: &HttpRequest) -> Option<String> {
-    get(request, &session_name(request))
+/// Returns the secrets that may be of the browser's session: other servers of this machine can set a cookie of the name.
+pub(super) fn sessions(request: &HttpRequest) -> Vec<String> {
+    all(request, &session_name(request))
 }
 
 /// Returns the reader's zone, if the browser has told it.
 pub(super) fn zone(request: &HttpRequest) -> Option<Offset> {
     get(request, ZONE)?.parse().ok()
+}
+
+/// Tells whether the reader told their zone, and not their browser.
+pub(super) fn has_chosen_zone(request: &HttpRequest) -> bool {
+    get(request, ZONE_CHOSEN).is_some_and(|chosen| chosen == "1")
 }
 
 /// Returns the header that makes a browser keep the secret of its session until it is closed.
@@ -51,10 +56,13 @@ fn set(cookie: &str) -> HeaderValue {
 }
 
 fn get(request: &HttpRequest, name: &str) -> Option<String> {
+    all(request, name).into_iter().next()
+}
+
+fn all(request: &HttpRequest, name: &str) -> Vec<String> {
     let headers = request.headers().get_all(header::COOKIE).filter_map(|header| header.to_str().ok());
-    let mut cookies =
-        headers.flat_map(|header| header.split(';')).filter_map(|cookie| cookie.split_once('='));
-    cookies.find(|(known, _)| known.trim() == name).map(|(_, value)| value.trim().to_owned())
+    let cookies = headers.flat_map(|header| header.split(';')).filter_map(|cookie| cookie.split_once('='));
+    cookies.filter(|(known, _)| known.trim() == name).map(|(_, value)| value.trim().to_owned()).collect()
 }
 
 #[cfg(test)]
@@ -69,7 +77,7 @@ mod tests {
             .insert_header(("host", "localhost:9000"))
             .insert_header(("cookie", "mcpd-session-8081=one; mcpd-session-9000=two; mcpd-zone=+05:30"))
             .to_http_request();
-        assert_eq!(session(&request).as_deref(), Some("two"));
+        assert_eq!(sessions(&request), ["two"]);
         assert_eq!(zone(&request), "+05:30".parse().ok());
     }
 
@@ -77,6 +85,6 @@ mod tests {
     fn what_is_no_offset_is_no_zone() {
         let request =
             TestRequest::default().insert_header(("cookie", "mcpd-zone=<script>")).to_http_request();
-        assert_eq!((session(&request), zone(&request)), (None, None));
+        assert_eq!((sessions(&request), zone(&request)), (Vec::new(), None));
     }
 }

@@ -97,10 +97,9 @@ impl KeyForm {
 
     /// Returns the form with what is wrong with it.
     pub(super) fn with(mut self, trouble: Trouble) -> Self {
+        // What is wrong, or what mends it, is to be seen.
         self.is_advanced |=
-            ["allowed_ips", "allowed_models", "requests_per_minute", "max_concurrent", "metadata"]
-                .iter()
-                .any(|name| trouble.is_with(name));
+            !["name", "scopes", "expires_at", "expires_in"].iter().any(|name| trouble.is_with(name));
         self.trouble = Some(trouble);
         self
     }
@@ -160,7 +159,7 @@ pub(super) fn body(form: &Form, zone: Offset) -> Map<String, Value> {
     match form.text("expires") {
         "" | "as-it-is" => None,
         "never" => set("expires_at", Value::Null),
-        "at" => set("expires_at", on_the_clock(form.text("expires_at"), zone).into()),
+        "at" => set("expires_at", on_the_clock(form, zone).into()),
         length => set("expires_in", length.into()),
     };
     if let Some(plan) = form.said("plan") {
@@ -192,7 +191,10 @@ fn metadata(form: &Form) -> impl Iterator<Item = (String, String)> {
 }
 
 /// Returns a point on a clock as RFC 3339, with the clock's offset; what is none as it is, to be refused.
-pub(super) fn on_the_clock(text: &str, zone: Offset) -> String {
+pub(super) fn on_the_clock(form: &Form, zone: Offset) -> String {
+    let text = form.text("expires_at");
+    // How far the clock is from UTC then: the page's script knows, and clocks change with the seasons.
+    let zone = form.text("expires_at_offset").parse().unwrap_or(zone);
     let seconds = if text.matches(':').count() == 1 { ":00" } else { "" };
     format!("{text}{seconds}{zone}")
 }
@@ -293,6 +295,14 @@ mod tests {
             "report_only": [],
         });
         assert_eq!(Value::Object(body), expected);
+    }
+
+    #[test]
+    fn a_clock_that_changes_with_the_seasons_is_that_of_the_end() {
+        let then = parse("expires=at&expires_at=2027-07-01T12:00&expires_at_offset=%2B02:00");
+        assert_eq!(then["expires_at"], json!("2027-07-01T12:00:00+02:00"));
+        let unknown = parse("expires=at&expires_at=2027-07-01T12:00&expires_at_offset=");
+        assert_eq!(unknown["expires_at"], json!("2027-07-01T12:00:00+05:30"));
     }
 
     #[test]

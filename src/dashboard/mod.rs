@@ -25,6 +25,7 @@ mod trouble;
 mod usage_charts;
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -49,7 +50,7 @@ use frame::{Frame, Place};
 use pages::ROUTES;
 
 /// The longest form that is taken.
-const LONGEST_FORM: usize = 256 * 1024;
+const LONGEST_FORM: usize = 4 * 1024 * 1024;
 
 type PageRoute = Route<(), Handler>;
 type Answer = Pin<Box<dyn Future<Output = Result<HttpResponse, ApiError>>>>;
@@ -114,7 +115,7 @@ fn is_for_a_browser(request: &HttpRequest) -> bool {
     match find(ROUTES, request.method(), path) {
         Found::Route(Route { handler: Handler::Open(_), .. }, _) => true,
         Found::Nothing => reads_pages(request) && !path.starts_with("/admin/") && path != "/metrics",
-        _ => reads_pages(request) || cookie::session(request).is_some(),
+        _ => reads_pages(request) || !cookie::sessions(request).is_empty(),
     }
 }
 
@@ -156,9 +157,9 @@ impl Visitor {
     fn sign_in(self) -> Result<Visit, Self> {
         let now = self.rooms.clock.now().steady;
         let is_refresh = self.request.headers().contains_key("x-refresh");
-        let cookie = cookie::session(&self.request);
-        let session = cookie.and_then(|cookie| self.rooms.sign_ins.find(&cookie, now, is_refresh));
-        let Some(session) = session else { return Err(self) };
+        let cookies = cookie::sessions(&self.request);
+        let mut known = cookies.iter().filter_map(|cookie| self.rooms.sign_ins.find(cookie, now, is_refresh));
+        let Some(session) = known.next() else { return Err(self) };
         if self.request.method() == Method::POST && !session.made(self.form.text("form_token")) {
             return Err(self);
         }
@@ -171,6 +172,15 @@ impl Visitor {
             parameter,
             is_refresh,
         })
+    }
+}
+
+impl Visitor {
+    fn is_signed_in(&self) -> bool {
+        let now = self.rooms.clock.now().steady;
+        cookie::sessions(&self.request)
+            .iter()
+            .any(|cookie| self.rooms.sign_ins.find(cookie, now, true).is_some())
     }
 }
 
@@ -204,7 +214,12 @@ impl Visit {
     fn address(&self) -> String {
         let listeners = &self.desk.rooms.listeners;
         let scheme = if listeners.tls { "https" } else { "http" };
-        let address = listeners.public.first().map(ToString::to_string).unwrap_or_default();
+        let here = |address: &SocketAddr| match address.ip() {
+            // Clients of this machine find it there; others know it by a name of their own.
+            ip if ip.is_unspecified() => format!("127.0.0.1:{}", address.port()),
+            _ => address.to_string(),
+        };
+        let address = listeners.public.first().map(here).unwrap_or_default();
         format!("{scheme}://{address}")
     }
 

@@ -25,7 +25,10 @@ impl Frame {
                 Ok(at) => {
                     parts.extend([Part::Time(self.moment(at)), Part::Text(word[bare.len()..].to_owned())]);
                 }
-                Err(_) => parts.push(Part::Text(word.to_owned())),
+                Err(_) => match parts.last_mut() {
+                    Some(Part::Text(text)) => text.push_str(word),
+                    _ => parts.push(Part::Text(word.to_owned())),
+                },
             }
         }
         Told(parts)
@@ -36,7 +39,13 @@ impl fmt::Display for Told {
     /// Writes HTML.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|part| match part {
-            Part::Text(text) => Html.write_escaped_str(&mut *f, text),
+            // A name may turn what follows it around: it is kept to itself.
+            Part::Text(text) => text.split('`').enumerate().try_for_each(|(at, piece)| {
+                let (before, after) = if at % 2 == 1 { ("`<bdi>", "</bdi>`") } else { ("", "") };
+                f.write_str(before)?;
+                Html.write_escaped_str(&mut *f, piece)?;
+                f.write_str(after)
+            }),
             Part::Time(when) => when.fmt(f),
         })
     }
@@ -59,6 +68,8 @@ mod tests {
             zone: "+05:30".parse().ok(),
             now: Timestamp::from_millis(0),
         };
+        let quoted = frame.told("`<b>\u{202e} a` is over: `b").to_string();
+        assert_eq!(quoted, "`<bdi>&#60;b&#62;\u{202e} a</bdi>` is over: `<bdi>b</bdi>`");
         let told = frame.told("Not yet: <b> (2026) used it at 2026-10-03T07:05:30Z, or before.").to_string();
         assert_eq!(
             told,

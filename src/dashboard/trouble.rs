@@ -30,7 +30,8 @@ impl Trouble {
     fn from_message(message: &str) -> Self {
         let named = message.strip_prefix('`').and_then(|rest| rest.split_once('`'));
         let Some((field, reason)) = named else {
-            return Self { field: String::new(), reason: message.to_owned() };
+            let sentence = capital(message.trim_end_matches('.'));
+            return Self { field: String::new(), reason: format!("{sentence}.") };
         };
         // An entry of a list or of an object is its field's.
         let field = field.split(['.', '[']).next().unwrap_or(field).to_owned();
@@ -44,6 +45,14 @@ impl Trouble {
     /// Returns what the field is called on the page.
     pub(super) fn label(&self) -> &str {
         label_of(&self.field)
+    }
+
+    /// Returns the id of the field on the page.
+    pub(super) fn anchor(&self) -> &str {
+        match self.field.as_str() {
+            "expires_in" | "expires_at" => "expires",
+            field => field,
+        }
     }
 
     pub(super) fn is_with(&self, field: &str) -> bool {
@@ -102,7 +111,7 @@ mod tests {
             ),
             ("`metadata.a` must be a text", "metadata", "This must be a text."),
             ("`plan`: there is none", "plan", "There is none."),
-            ("the key is revoked", "", "the key is revoked"),
+            ("the key is revoked", "", "The key is revoked."),
         ];
         for (message, field, reason) in cases {
             let trouble = Trouble::from_message(message);

@@ -52,6 +52,12 @@ pub(crate) async fn page(desk: &Desk, query: &ListQuery) -> Result<Page<ContextV
     Ok(Page::new(found.iter().map(ContextView::new).collect(), limit, |view: &ContextView| view.id.clone()))
 }
 
+/// Returns a context.
+pub(crate) async fn get(desk: &Desk, id: ContextId) -> Result<ContextView, ApiError> {
+    let context = desk.block(move |rooms| rooms.contexts.head(id)).await?;
+    Ok(ContextView::new(&context))
+}
+
 /// Deletes a context with its messages.
 pub(crate) async fn delete(desk: &Desk, id: ContextId) -> Result<(), ApiError> {
     let actor = desk.actor;

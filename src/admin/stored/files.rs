@@ -46,6 +46,12 @@ pub(crate) async fn page(desk: &Desk, query: &ListQuery) -> Result<Page<FileView
     Ok(Page::new(found.iter().map(FileView::new).collect(), limit, |view: &FileView| view.id.clone()))
 }
 
+/// Returns a file.
+pub(crate) async fn get(desk: &Desk, id: FileId) -> Result<FileView, ApiError> {
+    let file = desk.block(move |rooms| rooms.files.get(id)).await?;
+    Ok(FileView::new(&file))
+}
+
 /// Deletes a file, and gives its space back.
 pub(crate) async fn delete(desk: &Desk, id: FileId) -> Result<(), ApiError> {
     let actor = desk.actor;

@@ -12,6 +12,7 @@ use crate::dashboard::particulars::{self, Particular};
 use crate::dashboard::{Visit, alert_words, assets, names, page, text};
 use crate::domain::alert::{Kind, Status};
 use crate::domain::id::AlertId;
+use crate::domain::token;
 use crate::http::ApiError;
 
 /// How many alerts each part of the page has.
@@ -122,7 +123,9 @@ impl Visit {
 impl Filter {
     fn of(visit: &Visit) -> Self {
         let text = |name: &str| visit.form.text(name).to_owned();
-        Self { status: text("status"), kind: text("kind"), key: text("key") }
+        // A key may be pasted here by mistake.
+        let key = token::redact(&text("key")).into_owned();
+        Self { status: text("status"), kind: text("kind"), key }
     }
 
     /// Returns the way to what is shown, from an alert on.

@@ -1,8 +1,11 @@
 //! An alert rule: asked for, made, changed.
 
+use std::borrow::Cow;
+
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use askama::Template;
+use serde_json::{Map, Value};
 
 use super::new_key::new_once;
 use crate::admin::alert_rule_body::AlertRuleBody;
@@ -12,6 +15,7 @@ use crate::dashboard::names::{self, Offered};
 use crate::dashboard::rule_form::{self, RuleForm};
 use crate::dashboard::{Visit, alert_words, assets, key_form, page};
 use crate::domain::alert::{Kind, UnknownKind};
+use crate::domain::token;
 use crate::domain::webhook::Format;
 use crate::http::{ApiError, json};
 
@@ -32,6 +36,8 @@ struct RulePage {
     rule: Option<Known>,
     /// Tells this form sent twice from two of them.
     once: String,
+    /// What the form said before anything was typed: only what differs is sent.
+    was: String,
     keys: Vec<Offered>,
 }
 
@@ -47,13 +53,14 @@ struct Known {
 /// Asks what a new rule is to look at, then for the rest.
 #[expect(clippy::unused_async, reason = "handlers are asynchronous")]
 pub(super) async fn ask(visit: Visit) -> Result<HttpResponse, ApiError> {
-    let key = visit.form.said("key");
+    // A key may be pasted into a link by mistake.
+    let key = visit.form.said("key").map(token::redact);
     if visit.form.said("kind").is_none() {
-        let shown = KindsPage { frame: visit.frame(Place::Alerts), key: key.map(ToOwned::to_owned) };
+        let shown = KindsPage { frame: visit.frame(Place::Alerts), key: key.map(Cow::into_owned) };
         return page(StatusCode::OK, &shown);
     }
-    let form = RuleForm::blank(visit.kind()?, key.unwrap_or_default());
-    visit.rule_form(StatusCode::OK, form, None, new_once()?)
+    let form = RuleForm::blank(visit.kind()?, &key.unwrap_or_default());
+    visit.rule_form(StatusCode::OK, form, None, new_once()?, String::new())
 }
 
 /// Makes a rule.
@@ -69,7 +76,7 @@ pub(super) async fn make(visit: Visit) -> Result<HttpResponse, ApiError> {
         Ok(_) => Ok(visit.done("/alerts/rules", "The rule was made. Test it to see where its alerts go.")),
         Err(error) => {
             let form = RuleForm::filled(kind, &visit.form).with(error)?;
-            visit.rule_form(StatusCode::UNPROCESSABLE_ENTITY, form, None, visit.form.text("once").to_owned())
+            visit.rule_form(StatusCode::UNPROCESSABLE_ENTITY, form, None, new_once()?, String::new())
         }
     }
 }
@@ -78,7 +85,8 @@ pub(super) async fn make(visit: Visit) -> Result<HttpResponse, ApiError> {
 #[expect(clippy::unused_async, reason = "handlers are asynchronous")]
 pub(super) async fn edit(visit: Visit) -> Result<HttpResponse, ApiError> {
     let (known, form) = visit.known_rule()?;
-    visit.rule_form(StatusCode::OK, form, Some(known), String::new())
+    let was = Value::from(form.body()).to_string();
+    visit.rule_form(StatusCode::OK, form, Some(known), String::new(), was)
 }
 
 /// Changes a rule.
@@ -86,7 +94,9 @@ pub(super) async fn change(visit: Visit) -> Result<HttpResponse, ApiError> {
     let id = visit.rule_id()?;
     let (known, before) = visit.known_rule()?;
     let kind = before.kind;
-    let changes = key_form::changes(rule_form::body(kind, &visit.form), &before.body());
+    let was: Map<String, Value> = serde_json::from_str(visit.form.text("was"))
+        .map_err(|_| ApiError::bad_request("the form does not say what it was filled with"))?;
+    let changes = key_form::changes(rule_form::body(kind, &visit.form), &was);
     if changes.is_empty() {
         return Ok(visit.done("/alerts/rules", "Nothing was changed."));
     }
@@ -98,7 +108,13 @@ pub(super) async fn change(visit: Visit) -> Result<HttpResponse, ApiError> {
         Ok(_) => Ok(visit.done("/alerts/rules", "The rule was changed.")),
         Err(error) => {
             let form = RuleForm { key: before.key, ..RuleForm::filled(kind, &visit.form).with(error)? };
-            visit.rule_form(StatusCode::UNPROCESSABLE_ENTITY, form, Some(known), String::new())
+            visit.rule_form(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                form,
+                Some(known),
+                String::new(),
+                visit.form.text("was").to_owned(),
+            )
         }
     }
 }
@@ -127,9 +143,10 @@ impl Visit {
         form: RuleForm,
         rule: Option<Known>,
         once: String,
+        was: String,
     ) -> Result<HttpResponse, ApiError> {
         let keys = if rule.is_none() { names::offered(&self.desk) } else { Vec::new() };
-        page(status, &RulePage { frame: self.frame(Place::Alerts), form, rule, once, keys })
+        page(status, &RulePage { frame: self.frame(Place::Alerts), form, rule, once, was, keys })
     }
 }
 

@@ -7,7 +7,7 @@ use askama::Template;
 use crate::admin::key_view::KeyView;
 use crate::admin::keys::{self, ListQuery};
 use crate::dashboard::frame::{Frame, Place};
-use crate::dashboard::{Visit, assets, page, text};
+use crate::dashboard::{Visit, assets, page, see_other, text};
 use crate::domain::key::Status;
 use crate::domain::token::{self, Token};
 use crate::http::ApiError;
@@ -47,6 +47,10 @@ struct Column {
 /// Lists the keys.
 pub(super) async fn show(visit: Visit) -> Result<HttpResponse, ApiError> {
     let asked = Asked::of(&visit);
+    // A key that was pasted leaves the address too.
+    if visit.form.said("search").is_some_and(|text| Some(text) != asked.search.as_deref()) {
+        return Ok(see_other(&asked.path(None)));
+    }
     let query = asked.query();
     let found = keys::page(&visit.desk, &query).await?;
     let matching = keys::count(&visit.desk, &query).await?;
@@ -93,6 +97,10 @@ const COLUMNS: [(&str, Option<&str>); 7] = [
     ("Last used", Some("last_used")),
     ("Created", Some("created")),
 ];
+
+/// What keys can be sorted by.
+const SORTS: [(&str, &str); 4] =
+    [("created", "created"), ("name", "name"), ("last_used", "last used"), ("expires", "expires")];
 
 impl Asked {
     fn of(visit: &Visit) -> Self {

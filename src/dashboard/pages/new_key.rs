@@ -6,6 +6,7 @@ use askama::Template;
 use ring::rand::SystemRandom;
 
 use crate::admin::key_body::KeyBody;
+use crate::admin::key_view::KeyView;
 use crate::admin::keys;
 use crate::dashboard::frame::{Frame, Place, When};
 use crate::dashboard::key_form::{self, KeyForm, LIVES};
@@ -32,6 +33,10 @@ struct IssuedPage {
     id: String,
     name: String,
     key: Option<String>,
+    /// Whether its requests must be signed, which the command does not do.
+    must_sign: bool,
+    /// Where requests may come from; empty: from anywhere.
+    addresses: String,
     /// A first request, to be pasted.
     curl: String,
 }
@@ -55,7 +60,8 @@ pub(super) async fn make(visit: Visit) -> Result<HttpResponse, ApiError> {
         Err(error) => {
             let trouble = Trouble::of(error)?;
             let form = KeyForm::filled(&visit.form, &visit.desk.rooms).with(trouble);
-            visit.new_key_form(StatusCode::UNPROCESSABLE_ENTITY, form, visit.form.text("once").to_owned())
+            // Nothing was made by this form, or something else was: sent again, it is another one.
+            visit.new_key_form(StatusCode::UNPROCESSABLE_ENTITY, form, new_once()?)
         }
     }
 }
@@ -65,9 +71,20 @@ pub(super) async fn show(visit: Visit) -> Result<HttpResponse, ApiError> {
     let id = visit.key_id()?;
     let key = visit.desk.rooms.sign_ins.take_issued(&visit.session, id, visit.desk.rooms.clock.now().steady);
     let view = keys::get(&visit.desk, id).await?;
-    let curl = key.as_deref().map(|key| visit.curl(key, &view.scopes)).unwrap_or_default();
+    let curl = key.as_deref().map(|key| visit.curl(key, &view)).unwrap_or_default();
     let frame = visit.frame(Place::Keys);
-    page(StatusCode::OK, &IssuedPage { frame, id: view.id, name: view.name, key, curl })
+    page(
+        StatusCode::OK,
+        &IssuedPage {
+            frame,
+            must_sign: view.require_signature,
+            addresses: view.allowed_ips.join(", "),
+            id: view.id,
+            name: view.name,
+            key,
+            curl,
+        },
+    )
 }
 
 /// Returns a word that tells a form sent twice from two of them.
@@ -101,14 +118,21 @@ impl Visit {
     }
 
     /// Returns a first request with the key, as it is typed into a shell.
-    fn curl(&self, key: &str, scopes: &[&str]) -> String {
+    fn curl(&self, key: &str, view: &KeyView) -> String {
         let address = self.address();
-        let may_chat = scopes.iter().any(|scope| matches!(*scope, "*" | "chats:create"));
+        let may_chat = view.scopes.iter().any(|scope| matches!(*scope, "*" | "chats:create"));
         if !may_chat {
             return format!("curl {address}/v1/key -H 'Authorization: Bearer {key}'");
         }
         let live = self.desk.rooms.live.get();
-        let model = live.upstreams.catalog().models().first().map_or("echo", |model| *model).to_owned();
+        let catalog = live.upstreams.catalog();
+        let known = catalog.models();
+        let may = |model: &&&str| {
+            view.allowed_models.is_empty() || view.allowed_models.iter().any(|one| one == **model)
+        };
+        let allowed = known.iter().find(may).map(|model| (*model).to_owned());
+        let model =
+            allowed.or_else(|| view.allowed_models.first().cloned()).unwrap_or_else(|| "echo".to_owned());
         let body = serde_json::json!({"model": model, "messages": [{"role": "user", "content": "Hello"}]});
         let body = body.to_string().replace('\'', "'\\''");
         format!(

@@ -26,17 +26,21 @@ struct SignInPage<'a> {
 
 /// Asks for the admin token; or signs in at once, where a link of `mcpd dashboard` leads here.
 pub(in crate::dashboard) async fn ask(visitor: Visitor) -> Result<HttpResponse, ApiError> {
-    let Some(code) = visitor.form.said("code") else { return visitor.ask(StatusCode::OK, None) };
     let now = visitor.rooms.clock.now().steady;
-    if let Err(quota) = visitor.rooms.sign_ins.check_wrong(now) {
-        return visitor.wait(quota);
-    }
-    if visitor.rooms.sign_ins.redeem(code, now) {
+    let code = visitor.form.said("code");
+    // A link is too long to be guessed, so wrong ones are not counted: nobody can keep others out with them.
+    if code.is_some_and(|code| visitor.rooms.sign_ins.redeem(code, now)) {
         return visitor.enter();
+    }
+    if visitor.is_signed_in() {
+        return Ok(see_other(visitor.next()));
+    }
+    if code.is_none() {
+        return visitor.ask(StatusCode::OK, None);
     }
     let trouble =
         "This link was used already, or is older than five minutes. Make another with `mcpd dashboard`.";
-    visitor.wrong(trouble).await
+    visitor.refuse(trouble).await
 }
 
 /// Takes the admin token.
@@ -48,7 +52,8 @@ pub(in crate::dashboard) async fn enter(visitor: Visitor) -> Result<HttpResponse
     if visitor.rooms.token.is(visitor.form.text("token").as_bytes()) {
         return visitor.enter();
     }
-    visitor.wrong("This is not the admin token.").await
+    let _ = visitor.rooms.sign_ins.count_wrong(visitor.rooms.clock.now().steady);
+    visitor.refuse("This is not the admin token.").await
 }
 
 /// Signs out.
@@ -76,6 +81,10 @@ pub(in crate::dashboard) fn send_to(visitor: &Visitor) -> HttpResponse {
 
 /// Tells whether a path with its query string is one of a page for who is signed in.
 fn leads_to_a_page(path: &str) -> bool {
+    // What is no visible ASCII cannot stand in a header.
+    if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return false;
+    }
     let plain = path.split('?').next().unwrap_or_default();
     matches!(find(ROUTES, &Method::GET, plain), Found::Route(route, _) if matches!(route.handler, Handler::SignedIn(_)))
 }
@@ -101,9 +110,8 @@ impl Visitor {
         Ok(response)
     }
 
-    /// Lets a wrong guess wait, and counts it.
-    async fn wrong(&self, trouble: &str) -> Result<HttpResponse, ApiError> {
-        let _ = self.rooms.sign_ins.count_wrong(self.rooms.clock.now().steady);
+    /// Lets a wrong guess wait.
+    async fn refuse(&self, trouble: &str) -> Result<HttpResponse, ApiError> {
         tracing::warn!("somebody tried to sign in to the dashboard with a wrong token or link");
         sleep(WRONG_TAKES).await;
         self.ask(StatusCode::UNAUTHORIZED, Some(trouble.to_owned()))
@@ -111,7 +119,9 @@ impl Visitor {
 
     fn wait(&self, quota: Quota) -> Result<HttpResponse, ApiError> {
         let seconds = quota.reset.as_millis().div_ceil(1_000).max(1);
-        let trouble = format!("There were too many wrong tokens and links. Try again in {seconds} s.");
+        let trouble = format!(
+            "There were too many wrong tokens. Try again in {seconds} s, or use a link of `mcpd dashboard`."
+        );
         let mut response = self.ask(StatusCode::TOO_MANY_REQUESTS, Some(trouble))?;
         response
             .headers_mut()

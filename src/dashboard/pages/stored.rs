@@ -46,6 +46,9 @@ struct DeletePage {
     /// `context` or `file`.
     kind: &'static str,
     id: String,
+    /// What it is called; empty where it has no name.
+    name: String,
+    bytes: u64,
     /// Where the list is.
     list: &'static str,
 }
@@ -89,17 +92,24 @@ pub(super) async fn files(visit: Visit) -> Result<HttpResponse, ApiError> {
 }
 
 /// Asks whether a context is to be deleted.
-#[expect(clippy::unused_async, reason = "handlers are asynchronous")]
 pub(super) async fn ask_context(visit: Visit) -> Result<HttpResponse, ApiError> {
-    let frame = visit.frame(Place::Contexts);
-    page(StatusCode::OK, &DeletePage { frame, kind: "context", id: visit.parameter, list: "/contexts" })
+    let id = visit.parameter.parse().map_err(|_| ContextsError::NotFound)?;
+    let context = contexts::get(&visit.desk, id).await?;
+    let (frame, name) = (visit.frame(Place::Contexts), context.name.unwrap_or_default());
+    let (kind, list) = ("context", "/contexts");
+    page(StatusCode::OK, &DeletePage { frame, kind, id: context.id, name, bytes: context.bytes, list })
 }
 
 /// Asks whether a file is to be deleted.
-#[expect(clippy::unused_async, reason = "handlers are asynchronous")]
 pub(super) async fn ask_file(visit: Visit) -> Result<HttpResponse, ApiError> {
+    let id = visit.parameter.parse().map_err(|_| FilesError::NotFound)?;
+    let file = files::get(&visit.desk, id).await?;
     let frame = visit.frame(Place::Files);
-    page(StatusCode::OK, &DeletePage { frame, kind: "file", id: visit.parameter, list: "/files" })
+    let (kind, list) = ("file", "/files");
+    page(
+        StatusCode::OK,
+        &DeletePage { frame, kind, id: file.id, name: file.filename, bytes: file.bytes, list },
+    )
 }
 
 /// Deletes a context.

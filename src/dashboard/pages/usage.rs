@@ -14,8 +14,12 @@ use crate::dashboard::usage_charts::UsageCharts;
 use crate::dashboard::{Visit, assets, names, page, text};
 use crate::http::ApiError;
 
+/// As many parts are told, the busiest.
+const MOST_PARTS: usize = 100;
+
 /// What usage is parted by: the parameter and the tab.
-const PARTS: [(&str, &str); 3] = [("endpoint", "Endpoint"), ("status", "Status"), ("model", "Model")];
+const PARTS: [(&str, &str); 4] =
+    [("endpoint", "Endpoint"), ("status", "Status"), ("model", "Model"), ("key", "Key")];
 
 #[derive(Template)]
 #[template(path = "usage.html")]
@@ -28,11 +32,15 @@ struct UsagePage {
     totals: FiguresView,
     charts: UsageCharts,
     parts: Vec<Part>,
+    /// Whether they are too many to be told.
+    too_many: bool,
 }
 
 /// A group's share of all.
 pub(in crate::dashboard) struct Part {
     pub(in crate::dashboard) name: String,
+    /// Where there is more of it to be seen.
+    path: Option<String>,
     pub(in crate::dashboard) requests: u64,
     pub(in crate::dashboard) errors: u64,
     pub(in crate::dashboard) prompt_tokens: u64,
@@ -55,12 +63,23 @@ pub(super) async fn show(visit: Visit) -> Result<HttpResponse, ApiError> {
     let key = visit.form.said("key").map(ToOwned::to_owned);
     let asked = UsageQuery { key: key.clone(), ..range.query(zone, desk.now()) };
     let all = usage::sum(desk, &asked).await?;
-    let grouped = usage::sum(desk, &UsageQuery { group_by: Some(by.to_owned()), ..asked }).await?;
+    let grouped = usage::sum(desk, &UsageQuery { group_by: Some(by.to_owned()), ..asked }).await;
+    // Very many keys in very many steps are more than one answer has.
+    let too_many = grouped.as_ref().is_err_and(|error| error.status() == StatusCode::BAD_REQUEST);
+    let mut parts = if too_many { Vec::new() } else { parts(&grouped?.data, by) };
+    parts.truncate(MOST_PARTS);
+    if by == "key" {
+        for part in parts.iter_mut().filter(|part| part.name.starts_with("key_")) {
+            part.path = Some(format!("/keys/{}/usage?range={}", part.name, range.name()));
+            part.name = names::of_key(desk, &part.name);
+        }
+    }
     let shown = UsagePage {
         frame: visit.frame(Place::Usage),
         charts: UsageCharts::new(&all, range, zone),
         totals: all.totals,
-        parts: parts(&grouped.data, by),
+        parts,
+        too_many,
         key: key.map(|id| {
             let name = names::of_key(desk, &id);
             (id, name)
@@ -83,11 +102,18 @@ pub(in crate::dashboard) fn parts(rows: &[RowView], by: &str) -> Vec<Part> {
     for row in rows {
         let name = match by {
             "endpoint" => row.endpoint.clone().unwrap_or_default(),
+            "key" => row.key.clone().flatten().unwrap_or_else(|| "no known key".to_owned()),
             "status" => row.status.map(|status| status.to_string()).unwrap_or_default(),
             _ => row.model.clone().flatten().unwrap_or_else(|| "no model".to_owned()),
         };
-        let blank =
-            || Part { name: name.clone(), requests: 0, errors: 0, prompt_tokens: 0, completion_tokens: 0 };
+        let blank = || Part {
+            name: name.clone(),
+            path: None,
+            requests: 0,
+            errors: 0,
+            prompt_tokens: 0,
+            completion_tokens: 0,
+        };
         let part = sums.entry(name.clone()).or_insert_with(blank);
         part.requests += row.figures.requests;
         part.errors += row.figures.errors;

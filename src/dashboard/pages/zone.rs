@@ -24,7 +24,8 @@ struct ZonePage {
 #[expect(clippy::unused_async, reason = "handlers are asynchronous")]
 pub(super) async fn ask(visit: Visit) -> Result<HttpResponse, ApiError> {
     let frame = visit.frame(Place::Overview);
-    let offsets = offsets().map(|offset| (offset.to_string(), offset == visit.zone())).collect();
+    let chosen = cookie::has_chosen_zone(&visit.request).then(|| visit.zone());
+    let offsets = offsets().map(|offset| (offset.to_string(), Some(offset) == chosen)).collect();
     page(StatusCode::OK, &ZonePage { frame, offsets })
 }
 
@@ -37,10 +38,12 @@ pub(super) async fn choose(visit: Visit) -> Result<HttpResponse, ApiError> {
     } else {
         (chosen.parse().map_err(|error| ApiError::field("zone", error))?, "1")
     };
-    let mut response = visit.done(
-        "/",
-        format!("Times are told in UTC{}.", if zone.is_utc() { String::new() } else { zone.to_string() }),
-    );
+    let told = if is_chosen == "0" {
+        "Times are told in this browser's zone.".to_owned()
+    } else {
+        format!("Times are told in UTC{}.", if zone.is_utc() { String::new() } else { zone.to_string() })
+    };
+    let mut response = visit.done("/", told);
     for (name, value) in [(cookie::ZONE, zone.to_string().as_str()), (cookie::ZONE_CHOSEN, is_chosen)] {
         response.headers_mut().append(header::SET_COOKIE, cookie::remember(name, value));
     }

@@ -184,10 +184,10 @@ fn a_key_s_page_leads_to_why_it_is_refused_and_to_its_alerts() {
     let at = html.find("action=\"/explain\"").unwrap();
     let mut fields = as_filled(&format!("<main>{}", html[at..].split("</form>").next().unwrap()));
     let told = send(&browser, "/explain", &fields).expect(200).text();
-    assert!(told.contains("it is `fenced`") && told.contains("would be let through"), "{told}");
+    assert!(told.contains("it is `<bdi>fenced</bdi>`") && told.contains("would be let through"), "{told}");
     "203.0.113.9".clone_into(&mut fields.iter_mut().find(|(name, _)| name == "ip").unwrap().1);
     let told = send(&browser, "/explain", &fields).expect(200).text();
-    assert!(told.contains("it is `fenced`") && !told.contains("would be let through"), "{told}");
+    assert!(told.contains("it is `<bdi>fenced</bdi>`") && !told.contains("would be let through"), "{told}");
     browser.page(&format!("/explain?key_id={id}"));
     browser.page(&format!("/alerts?key={id}"));
 }

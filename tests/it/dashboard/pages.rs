@@ -50,6 +50,11 @@ fn the_overview_and_usage_show_what_was_asked_for() {
     let of_key =
         browser.page(&format!("/usage?range=month&by=status&key={}", record["id"].as_str().unwrap()));
     assert!(of_key.contains("&#60;b&#62;مفتاح&#60;/b&#62; 🦀"), "{of_key}");
+    let by_key = browser.page("/usage?by=key");
+    assert!(
+        by_key.contains(&format!("/keys/{}/usage?range=day", record["id"].as_str().unwrap())),
+        "{by_key}"
+    );
     browser.get("/usage?key=nobody").expect(400);
     let proof = browser.post("/usage/verify", &[]).expect(200).text();
     assert!(proof.contains("It does: whichever way"), "{proof}");
@@ -91,7 +96,10 @@ fn keys_are_searched_sorted_and_paged() {
     assert!(browser.page("/keys?search=team-odd").contains("30 keys"));
     assert!(browser.page("/keys?search=nobody").contains("No key matches"));
     let (key, _) = server.key(json!({"name": "client of mine"}));
-    let found = browser.page(&format!("/keys?search={key}"));
+    let led = browser.get(&format!("/keys?search={key}")).expect(303);
+    let path = led.header("location").unwrap();
+    assert!(!path.contains(&key));
+    let found = browser.page(path);
     assert!(found.contains("client of mine") && found.contains("1 key<") && !found.contains(&key), "{found}");
     browser.get("/keys?status=asleep").expect(400);
     browser.get("/keys?sort=colour").expect(400);

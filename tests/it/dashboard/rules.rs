@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Browser;
-use crate::harness::{Receiver, Request, TestServer};
+use crate::harness::{Answer, Receiver, Request, TestServer};
 
 const SECRET: &str = "hush-hush-hush";
 
@@ -103,6 +103,12 @@ fn what_is_wrong_with_a_rule_is_told_beside_its_field_and_nothing_is_lost_but_th
     assert_eq!(rules(&server).len(), before);
 }
 
+/// Sends the form of a rule that there is, as it is filled in with now, with these fields.
+fn save(browser: &Browser, rule: &Value, form: &[(&str, &str)]) -> Answer {
+    let was = super::value_of(&browser.page(&path(rule, "edit")), "was").replace("&#34;", "\"");
+    browser.post(&path(rule, "edit"), &[form, &[("was", &was)]].concat())
+}
+
 #[test]
 fn a_change_says_only_what_is_different_and_an_empty_secret_keeps_the_one_there_is() {
     let server = TestServer::start();
@@ -117,18 +123,18 @@ fn a_change_says_only_what_is_different_and_an_empty_secret_keeps_the_one_there_
 
     let mut form = fields(&url);
     form.retain(|(name, _)| *name != "webhook_secret");
-    browser.post(&path(&rule, "edit"), &form).expect(303);
+    save(&browser, &rule, &form).expect(303);
     assert!(browser.page("/alerts/rules").contains("Nothing was changed"));
     form.retain(|(name, _)| *name != "threshold");
-    browser.post(&path(&rule, "edit"), &form).expect(303);
+    save(&browser, &rule, &form).expect(303);
     let changed = made(&server);
     assert_eq!((&changed["threshold"], &changed["webhook"]["signed"]), (&json!(0.5), &json!(true)));
 
     form.retain(|(name, _)| *name != "webhook_url");
-    browser.post(&path(&rule, "edit"), &form).expect(303);
+    save(&browser, &rule, &form).expect(303);
     assert_eq!(made(&server)["webhook"], Value::Null);
     form.push(("threshold", "0"));
-    let wrong = browser.post(&path(&rule, "edit"), &form).expect(422).text();
+    let wrong = save(&browser, &rule, &form).expect(422).text();
     assert!(wrong.contains("id=\"threshold-error\""), "{wrong}");
     browser.get("/alerts/rules/rule_000000000000000000000000/edit").expect(404);
 }
@@ -189,4 +195,27 @@ fn a_rule_is_deleted_once_somebody_says_so() {
         browser.post(&path(&rule, "delete"), &[]).expect(303);
     }
     assert!(browser.page("/alerts/rules").contains("Nothing is watched"));
+}
+
+#[test]
+fn what_somebody_else_changed_of_a_rule_meanwhile_stays_so() {
+    let server = TestServer::start();
+    let browser = Browser::sign_in(&server);
+    let rules = server.admin(Request::get("/admin/v1/alert-rules")).expect(200).json();
+    let rule = rules["data"].as_array().unwrap().iter().find(|rule| rule["kind"] == "error_rate").unwrap();
+    let id = rule["id"].as_str().unwrap();
+    let html = browser.page(&format!("/alerts/rules/{id}/edit"));
+    let was = super::value_of(&html, "was").replace("&#34;", "\"");
+    let path = format!("/admin/v1/alert-rules/{id}");
+    server.admin(Request::new("PATCH", &path).json(&json!({"threshold": 0.2}))).expect(200);
+    let fields = [
+        ("was", was.as_str()),
+        ("enabled", "1"),
+        ("threshold", "50"),
+        ("window", "10m"),
+        ("webhook_format", "json"),
+    ];
+    browser.post(&format!("/alerts/rules/{id}/edit"), &fields).expect(303);
+    let now = server.admin(Request::get(&path)).expect(200).json();
+    assert_eq!((&now["threshold"], &now["window"]), (&json!(0.2), &json!("10m")));
 }

@@ -37,6 +37,7 @@ fn nobody_is_sent_to_another_site_after_signing_in() {
         "/nowhere",
         "/sign-in",
         "javascript:1",
+        "/keys/\r\nX:y",
     ] {
         let entered = post(&server, "/sign-in", &[("token", &server.token), ("next", next)]).expect(303);
         assert_eq!(entered.header("location"), Some("/"), "{next}");
@@ -83,6 +84,24 @@ fn a_link_signs_in_once_and_not_after_five_minutes() {
     assert!(again.text().contains("This link was used already"), "{}", again.text());
     server.pass(300);
     Request::get(&late).send(server.admin).expect(401);
+}
+
+#[test]
+fn wrong_links_keep_nobody_out_and_who_is_in_needs_none() {
+    let server = TestServer::start();
+    let good = link(&server);
+    std::thread::scope(|scope| {
+        for _ in 0..12 {
+            scope.spawn(|| Request::get("/sign-in?code=x").send(server.admin).expect(401));
+        }
+    });
+    let entered = Request::get(&good).send(server.admin).expect(303);
+    let cookie = cookie_of(&entered);
+    let again = Request::get(&good).header("Cookie", &cookie).send(server.admin).expect(303);
+    assert_eq!(again.header("location"), Some("/"));
+    let name = cookie.split('=').next().unwrap();
+    let stray = format!("{name}=stray; {cookie}");
+    Request::get("/keys").header("Cookie", stray).send(server.admin).expect(200);
 }
 
 #[test]

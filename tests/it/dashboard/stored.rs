@@ -43,6 +43,7 @@ fn contexts_are_listed_without_what_was_said_and_deleted_for_good() {
     assert!(browser.page("/contexts").contains(&format!("The context {gone} is deleted.")));
     server.call(&key, Request::get(&format!("/v1/contexts/{gone}"))).expect_error(404, "not_found");
     server.call(&key, Request::get(&format!("/v1/contexts/{kept}"))).expect(200);
+    browser.get(&format!("/contexts/{gone}/delete")).expect(404);
     browser.post(&format!("/contexts/{gone}/delete"), &[]).expect(404);
     let noted = audited(&server, "context.delete");
     assert_eq!((noted.len(), &noted[0]["target"]), (1, &json!(gone)));

@@ -74,7 +74,7 @@ fn body(form: &Form, zone: Offset) -> Map<String, Value> {
     };
     match form.text("expires") {
         "" | "usual" => None,
-        "at" => set("expires_at", &on_the_clock(form.text("expires_at"), zone)),
+        "at" => set("expires_at", &on_the_clock(form, zone)),
         length => set("expires_in", length),
     };
     if let Some(length) = form.said("revoke_when_quiet") {
