@@ -86,5 +86,5 @@ site.test("many wrong tokens keep the right one out for a while", async (profile
   await profile.go("/sign-in");
   await page.getByLabel("Admin token").fill(daemon.token);
   await page.getByRole("button", { name: "Sign in" }).click();
-  await page.getByText(/too many wrong tokens and links. Try again in \d+ s/).waitFor();
+  await page.getByText(/too many wrong tokens. Try again in \d+ s/).waitFor();
 }, { isStranger: true });
