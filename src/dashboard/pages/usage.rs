@@ -34,6 +34,8 @@ struct UsagePage {
     parts: Vec<Part>,
     /// Whether they are too many to be told.
     too_many: bool,
+    /// How many there are beyond those that are told.
+    more: usize,
 }
 
 /// A group's share of all.
@@ -67,6 +69,7 @@ pub(super) async fn show(visit: Visit) -> Result<HttpResponse, ApiError> {
     // Very many keys in very many steps are more than one answer has.
     let too_many = grouped.as_ref().is_err_and(|error| error.status() == StatusCode::BAD_REQUEST);
     let mut parts = if too_many { Vec::new() } else { parts(&grouped?.data, by) };
+    let more = parts.len().saturating_sub(MOST_PARTS);
     parts.truncate(MOST_PARTS);
     if by == "key" {
         for part in parts.iter_mut().filter(|part| part.name.starts_with("key_")) {
@@ -80,6 +83,7 @@ pub(super) async fn show(visit: Visit) -> Result<HttpResponse, ApiError> {
         totals: all.totals,
         parts,
         too_many,
+        more,
         key: key.map(|id| {
             let name = names::of_key(desk, &id);
             (id, name)

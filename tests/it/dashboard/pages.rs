@@ -104,3 +104,14 @@ fn keys_are_searched_sorted_and_paged() {
     browser.get("/keys?status=asleep").expect(400);
     browser.get("/keys?sort=colour").expect(400);
 }
+
+#[test]
+fn parts_of_usage_that_are_left_out_are_counted() {
+    let server = TestServer::start();
+    for _ in 0..101 {
+        let (key, _) = server.key(json!({}));
+        server.call(&key, Request::get("/v1/key")).expect(200);
+    }
+    let html = Browser::sign_in(&server).page("/usage?by=key");
+    assert!(html.contains("And 1 more, less busy"), "{html}");
+}
