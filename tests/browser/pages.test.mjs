@@ -73,6 +73,7 @@ site.test("without JavaScript nothing of a page is missing but buttons that copy
     .map((element) => element.tagName).join(" ");
   for (const path of pages) {
     await Promise.all([profile.go(path), scripted.go(path)]);
+    assert.equal(await profile.page.locator("[data-copy]:visible").count(), 0, path);
     assert.equal(await profile.page.evaluate(text), await scripted.page.evaluate(text), path);
   }
   await scripted.close();
