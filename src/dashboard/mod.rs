@@ -155,11 +155,8 @@ async fn answer(
 impl Visitor {
     /// Returns the visit of a browser that is signed in and, where it sends a form, of a form that this server made.
     fn sign_in(self) -> Result<Visit, Self> {
-        let now = self.rooms.clock.now().steady;
         let is_refresh = self.request.headers().contains_key("x-refresh");
-        let cookies = cookie::sessions(&self.request);
-        let mut known = cookies.iter().filter_map(|cookie| self.rooms.sign_ins.find(cookie, now, is_refresh));
-        let Some(session) = known.next() else { return Err(self) };
+        let Some(session) = self.session(is_refresh) else { return Err(self) };
         if self.request.method() == Method::POST && !session.made(self.form.text("form_token")) {
             return Err(self);
         }
@@ -173,14 +170,12 @@ impl Visitor {
             is_refresh,
         })
     }
-}
 
-impl Visitor {
-    fn is_signed_in(&self) -> bool {
+    /// Returns the session that the browser has, if it has one.
+    fn session(&self, is_refresh: bool) -> Option<Session> {
         let now = self.rooms.clock.now().steady;
-        cookie::sessions(&self.request)
-            .iter()
-            .any(|cookie| self.rooms.sign_ins.find(cookie, now, true).is_some())
+        let cookies = cookie::sessions(&self.request);
+        cookies.iter().find_map(|cookie| self.rooms.sign_ins.find(cookie, now, is_refresh))
     }
 }
 

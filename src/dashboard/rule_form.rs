@@ -88,7 +88,7 @@ impl RuleForm {
 
     /// Tells what is wrong with a field.
     pub(super) fn wrong(&self, field: &str) -> Option<&str> {
-        self.trouble.as_ref().filter(|trouble| trouble.is_with(field)).map(|trouble| trouble.reason.as_str())
+        Trouble::reason_of(self.trouble.as_ref(), field)
     }
 
     pub(super) fn words(&self) -> Words {

@@ -47,6 +47,11 @@ impl Trouble {
         label_of(&self.field)
     }
 
+    /// Tells what is wrong with a field, if that is what is wrong.
+    pub(super) fn reason_of<'a>(trouble: Option<&'a Self>, field: &str) -> Option<&'a str> {
+        trouble.filter(|trouble| trouble.is_with(field)).map(|trouble| trouble.reason.as_str())
+    }
+
     /// Returns the id of the field on the page.
     pub(super) fn anchor(&self) -> &str {
         match self.field.as_str() {

@@ -147,6 +147,6 @@ impl Asked {
 impl ExplainPage {
     /// Tells what is wrong with a field.
     fn wrong(&self, field: &str) -> Option<&str> {
-        self.trouble.as_ref().filter(|trouble| trouble.is_with(field)).map(|trouble| trouble.reason.as_str())
+        Trouble::reason_of(self.trouble.as_ref(), field)
     }
 }

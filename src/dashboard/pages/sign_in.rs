@@ -32,7 +32,7 @@ pub(in crate::dashboard) async fn ask(visitor: Visitor) -> Result<HttpResponse, 
     if code.is_some_and(|code| visitor.rooms.sign_ins.redeem(code, now)) {
         return visitor.enter();
     }
-    if visitor.is_signed_in() {
+    if visitor.session(true).is_some() {
         return Ok(see_other(visitor.next()));
     }
     if code.is_none() {

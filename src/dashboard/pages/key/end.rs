@@ -35,19 +35,7 @@ pub(in crate::dashboard::pages) async fn ask_revoke(visit: Visit) -> Result<Http
 
 /// Revokes a key.
 pub(in crate::dashboard::pages) async fn revoke(visit: Visit) -> Result<HttpResponse, ApiError> {
-    let id = visit.key_id()?;
-    let key = keys::get(&visit.desk, id).await?;
-    if !visit.confirms(&key) {
-        return visit.end_page(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            key,
-            End::Revoked,
-            Some(visit.confirmation()),
-        );
-    }
-    keys::revoke(&visit.desk, id, None).await?;
-    Ok(visit
-        .done(&format!("/keys/{id}"), "The key is revoked: every request with it is refused from now on."))
+    visit.end(End::Revoked).await
 }
 
 /// Asks whether a key is to be deleted.
@@ -58,30 +46,30 @@ pub(in crate::dashboard::pages) async fn ask_delete(visit: Visit) -> Result<Http
 
 /// Deletes a key.
 pub(in crate::dashboard::pages) async fn delete(visit: Visit) -> Result<HttpResponse, ApiError> {
-    let id = visit.key_id()?;
-    let key = keys::get(&visit.desk, id).await?;
-    if !visit.confirms(&key) {
-        return visit.end_page(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            key,
-            End::Deleted,
-            Some(visit.confirmation()),
-        );
-    }
-    keys::delete(&visit.desk, id).await?;
-    Ok(visit.done("/keys", "The key is deleted. What it used is kept."))
+    visit.end(End::Deleted).await
 }
 
 impl Visit {
-    /// Returns what was typed for which key it is.
-    fn confirmation(&self) -> String {
-        self.form.text("confirm").to_owned()
-    }
-
-    /// Tells whether what was typed is what the key is called: some names cannot be typed, ids can.
-    fn confirms(&self, key: &KeyView) -> bool {
+    /// Ends a key, if what was typed says which.
+    async fn end(&self, end: End) -> Result<HttpResponse, ApiError> {
+        let id = self.key_id()?;
+        let key = keys::get(&self.desk, id).await?;
         let typed = self.form.text("confirm");
-        typed == key.name || typed == key.id
+        // Some names cannot be typed, ids can.
+        if typed != key.name && typed != key.id {
+            return self.end_page(StatusCode::UNPROCESSABLE_ENTITY, key, end, Some(typed.to_owned()));
+        }
+        match end {
+            End::Revoked => {
+                keys::revoke(&self.desk, id, None).await?;
+                let done = "The key is revoked: every request with it is refused from now on.";
+                Ok(self.done(&format!("/keys/{id}"), done))
+            }
+            End::Deleted => {
+                keys::delete(&self.desk, id).await?;
+                Ok(self.done("/keys", "The key is deleted. What it used is kept."))
+            }
+        }
     }
 
     fn end_page(

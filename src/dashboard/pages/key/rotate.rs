@@ -58,7 +58,7 @@ pub(in crate::dashboard::pages) async fn rotate(visit: Visit) -> Result<HttpResp
     match rotated {
         Ok(issued) => visit.issued(issued),
         Err(error) => {
-            let (trouble, once) = (Trouble::of(error)?, visit.form.text("once").to_owned());
+            let (trouble, once) = (Trouble::of(error)?, new_once()?);
             visit.rotate_page(StatusCode::UNPROCESSABLE_ENTITY, &visit.form, Some(trouble), once).await
         }
     }
@@ -109,7 +109,7 @@ impl Visit {
 
 impl RotatePage {
     fn wrong(&self, field: &str) -> Option<&str> {
-        self.trouble.as_ref().filter(|trouble| trouble.is_with(field)).map(|trouble| trouble.reason.as_str())
+        Trouble::reason_of(self.trouble.as_ref(), field)
     }
 
     fn is_overlap(&self, choice: &str) -> bool {
