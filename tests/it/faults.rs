@@ -1,4 +1,8 @@
-//! A fault in mcpd itself: it costs the request that met it, and nothing else.
+//! Faults: of mcpd itself, which cost the request that met them and nothing else, and of the machine, each in a file of
+//! its own.
+
+mod client;
+mod killed;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
