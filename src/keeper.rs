@@ -5,6 +5,7 @@
 //! its time.
 
 mod clearing;
+mod files_watch;
 mod log_watch;
 mod pruning;
 mod quiet;
@@ -37,12 +38,14 @@ use crate::gate::keyring::Keyring;
 use crate::gate::replay;
 use crate::gate::trail::Trail;
 use crate::keys::Keys;
+use crate::latest::Latest;
 use crate::meter::{Batch, Meter};
 use crate::pulse::Pulse;
 use crate::store::usage::Step;
 use crate::store::windows::SavedWindow;
 use crate::store::{self, Store, StoreError};
 use clearing::Clearing;
+use files_watch::FilesWatch;
 pub use log_watch::LogLimits;
 use log_watch::LogWatch;
 use pruning::Pruning;
@@ -58,7 +61,13 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// Hands work to the background writer.
 #[derive(Clone, Debug)]
-pub struct Keeper(Sender<Job>);
+pub struct Keeper {
+    jobs: Sender<Job>,
+    trouble: Arc<Trouble>,
+}
+
+/// Why what was counted cannot be written, if it cannot.
+type Trouble = Latest<Option<String>>;
 
 /// How long usage is told apart by minute, hour and day; `None` is forever.
 #[derive(Clone, Copy, Debug)]
@@ -105,34 +114,40 @@ impl Keeper {
     /// Starts the writer. Its thread ends once it was told to stop, and tells whether everything is written.
     pub fn start(rooms: Rooms) -> std::io::Result<(Self, JoinHandle<bool>)> {
         let (sender, jobs) = channel();
-        let thread = std::thread::Builder::new()
-            .name("keeper".to_owned())
-            .spawn(move || Writer::new(rooms).run(&jobs))?;
-        Ok((Self(sender), thread))
+        let trouble = Arc::new(Trouble::new(None));
+        let writer = Writer::new(rooms, Arc::clone(&trouble));
+        let thread =
+            std::thread::Builder::new().name("keeper".to_owned()).spawn(move || writer.run(&jobs))?;
+        Ok((Self { jobs: sender, trouble }, thread))
+    }
+
+    /// Returns why what was counted cannot be written, if it cannot.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.get().as_ref().clone()
     }
 
     /// Keeps an accepted signature; false if it could not be kept.
     pub async fn keep_seal(&self, key: KeyId, seal: Seal, expires_at: Timestamp) -> bool {
         let (kept, answer) = oneshot::channel();
-        self.0.send(Job::Seal { key, seal, expires_at, kept }).is_ok() && answer.await.is_ok()
+        self.jobs.send(Job::Seal { key, seal, expires_at, kept }).is_ok() && answer.await.is_ok()
     }
 
     /// Writes out what was counted up to now; false if it could not be written yet.
     pub async fn flush(&self) -> bool {
         let (done, answer) = oneshot::channel();
-        self.0.send(Job::Flush { done }).is_ok() && answer.await.is_ok()
+        self.jobs.send(Job::Flush { done }).is_ok() && answer.await.is_ok()
     }
 
     /// Changes how often usage is written out, and how long it is kept.
     pub fn change(&self, flush: Duration, retention: Retention) {
         // It ends with the server only.
-        let _ = self.0.send(Job::Change { flush, retention });
+        let _ = self.jobs.send(Job::Change { flush, retention });
     }
 
     /// Tells the writer to write out everything and end.
     pub fn stop(&self) {
         // It may have ended already.
-        let _ = self.0.send(Job::Stop);
+        let _ = self.jobs.send(Job::Stop);
     }
 }
 
@@ -187,8 +202,10 @@ struct Writer {
     quiet: Quiet,
     telling: Telling,
     log_watch: LogWatch,
+    files_watch: FilesWatch,
     /// Whether something could not be written, and still is not.
     failing: bool,
+    trouble: Arc<Trouble>,
     /// Before that nothing is tried again that nobody waits for.
     again: Instant,
 }
@@ -203,7 +220,7 @@ struct Work {
 }
 
 impl Writer {
-    fn new(rooms: Rooms) -> Self {
+    fn new(rooms: Rooms, trouble: Arc<Trouble>) -> Self {
         Self {
             rooms,
             unkept: HashMap::new(),
@@ -214,7 +231,9 @@ impl Writer {
             quiet: Quiet::default(),
             telling: Telling::default(),
             log_watch: LogWatch::new(),
+            files_watch: FilesWatch::default(),
             failing: false,
+            trouble,
             again: Instant::now(),
         }
     }
@@ -231,6 +250,8 @@ impl Writer {
             if catch_unwind(AssertUnwindSafe(|| self.clearing.step(&self.rooms.files))).is_err() {
                 tracing::error!("a fault in mcpd keeps what an upload left");
             }
+            self.rooms.pulse.beat();
+            self.look_after_files();
             self.rooms.pulse.beat();
             if self.log_watch.look(&self.rooms) {
                 next = Instant::now();
@@ -350,6 +371,7 @@ impl Writer {
             && let Err(error) = self.rooms.store.write(|transaction| self.write(transaction, &work))
         {
             self.again = Instant::now() + AGAIN;
+            self.note_trouble(Some(error.to_string()));
             // Once, not with every attempt: the log may be on the same full disk.
             if !std::mem::replace(&mut self.failing, true) {
                 tracing::error!("cannot write usage and limits, trying again until it works: {error}");
@@ -368,6 +390,7 @@ impl Writer {
         // A signature may find room where what was counted does not.
         let is_all = self.usage.is_empty() && self.rooms.watch.is_written() && self.unkept.is_empty();
         if is_all && std::mem::take(&mut self.failing) {
+            self.note_trouble(None);
             tracing::info!("usage and limits are being written again");
         }
         for job in work.jobs {
@@ -378,6 +401,20 @@ impl Writer {
             }
         }
         true
+    }
+
+    fn look_after_files(&mut self) {
+        match self.files_watch.look(&self.rooms) {
+            Some(Err(error)) => self.note_trouble(Some(error.to_string())),
+            Some(Ok(())) if !self.failing => self.note_trouble(None),
+            _ => {}
+        }
+    }
+
+    fn note_trouble(&self, trouble: Option<String>) {
+        if *self.trouble.get() != trouble {
+            self.trouble.replace(trouble);
+        }
     }
 
     /// Leaves the windows, kept or given up, alone until they change again.

@@ -71,6 +71,8 @@ pub(crate) struct StoredView {
 pub(crate) struct DatabaseView {
     pub(crate) path: String,
     pub(crate) bytes: u64,
+    /// Why what was counted cannot be written; `null` while it can.
+    pub(crate) trouble: Option<String>,
 }
 
 pub(super) async fn answer(call: Call) -> Result<HttpResponse, ApiError> {
@@ -120,7 +122,11 @@ pub(crate) async fn describe(desk: &Desk) -> ServerView {
         default_plan: plans.default_name().to_owned(),
         upstreams: live.upstreams.servers().iter().map(upstream).collect(),
         keys: rooms.keys.keyring().count(now.wall).map(|(status, count)| (status.name(), count)).into(),
-        database: DatabaseView { path: rooms.store.path().display().to_string(), bytes: rooms.store.bytes() },
+        database: DatabaseView {
+            path: rooms.store.path().display().to_string(),
+            bytes: rooms.store.bytes(),
+            trouble: rooms.keeper.trouble(),
+        },
         stored: counted.map(|(contexts, files)| StoredView {
             contexts,
             files,

@@ -13,12 +13,15 @@ pub(super) async fn live(_: Call) -> Result<HttpResponse, ApiError> {
     Ok(super::json(&json!({"status": "ok"})))
 }
 
-/// Answers 200 while the database can be read and the server is not stopping.
+/// Answers 200 while the database can be read, has its files, and the server is not stopping.
 pub(super) async fn ready(call: Call) -> Result<HttpResponse, ApiError> {
     if call.rooms.stopping.load(Ordering::Relaxed) {
         return Err(ApiError::Stopping);
     }
     let store = std::sync::Arc::clone(&call.rooms.store);
+    if !store.has_its_files() {
+        return Err(ApiError::StorageUnavailable);
+    }
     let readable = web::block(move || store.read(|db| db.query_row("SELECT 1", [], |_| Ok(())))).await;
     match readable {
         Ok(Ok(())) => Ok(super::json(&json!({"status": "ready"}))),

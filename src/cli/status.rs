@@ -52,6 +52,9 @@ fn render(server: &Value, screen: Screen) -> String {
         "database",
         format!("{}, {}", text(&server["database"], "path"), bytes(&server["database"], "bytes")),
     );
+    if let Some(trouble) = server["database"]["trouble"].as_str() {
+        sheet.add_styled("", format!("cannot be written: {trouble}"), Style::Bad);
+    }
     format!("{}\n{}", sheet.render(screen), upstreams(server).render(screen))
 }
 

@@ -204,7 +204,7 @@ impl ApiError {
             Self::ForbiddenHost => "The admin API answers to localhost, 127.0.0.1 and [::1] only".into(),
             Self::ForbiddenOrigin => "The admin API may not be called from another site's page".into(),
             Self::Upstream(error) => upstream_message(error),
-            Self::StorageUnavailable => "The server cannot store anything just now: try again".into(),
+            Self::StorageUnavailable => "The server cannot store anything just now: try again; its log says why".into(),
             Self::Stopping => "The server is stopping: try again in a moment".into(),
             Self::Internal => "The server failed; its log says why".into(),
         }

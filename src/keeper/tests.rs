@@ -36,7 +36,7 @@ fn seal() -> (Job, oneshot::Receiver<()>) {
 #[test]
 fn what_the_watch_found_is_written_with_usage_and_a_signature_clears_no_failure() {
     let folder = testing::folder("findings");
-    let mut writer = Writer::new(testing::rooms(&folder));
+    let mut writer = Writer::new(testing::rooms(&folder), Arc::new(Trouble::new(None)));
     alarm(&mut writer);
     let work = writer.gather(Vec::new(), false, false);
     assert!(!work.is_anything(), "it waits for the next flush");

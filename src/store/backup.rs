@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::folder::existing_folder_of;
 use super::migrate::{self, APPLICATION_ID, VERSION};
 use super::open::beside;
-use super::{GoOn, Store, StoreError, before_migration, before_restore, restore};
+use super::{GoOn, Store, StoreError, before_migration, before_restore, put_back, restore};
 
 /// Behind the database's name: a copy that is being made. It has no name any more when its bytes are handed out.
 const UNFINISHED: &str = ".backup-unfinished";
@@ -124,9 +124,15 @@ impl Copy {
 
 /// Removes what a crash in the middle of a copy left.
 pub(super) fn remove_unfinished(database: &Path) -> io::Result<()> {
-    [UNFINISHED, before_migration::UNFINISHED, before_restore::UNFINISHED, restore::UNFINISHED]
-        .into_iter()
-        .try_for_each(|suffix| remove(&beside(database, suffix)))
+    [
+        UNFINISHED,
+        before_migration::UNFINISHED,
+        before_restore::UNFINISHED,
+        put_back::UNFINISHED,
+        restore::UNFINISHED,
+    ]
+    .into_iter()
+    .try_for_each(|suffix| remove(&beside(database, suffix)))
 }
 
 pub(super) fn remove(path: &Path) -> io::Result<()> {

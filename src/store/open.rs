@@ -4,7 +4,8 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use r2d2_sqlite::SqliteConnectionManager;
@@ -17,7 +18,9 @@ use super::backup::{CopyError, remove_unfinished};
 use super::create::make_if_missing;
 use super::folder::{existing_folder_of, make_folder_of};
 use super::migrate::{self, APPLICATION_ID, VERSION};
-use super::{GoOn, Pool, Store, StoreError, before_migration, before_restore, keys, usage};
+use super::put_back::Files;
+use super::{GoOn, Pool, Pools, Store, StoreError, before_migration, before_restore, keys, usage};
+use crate::latest::Latest;
 
 /// Readers at once; more would only queue for the same two cores and the same disk.
 const READERS: u32 = 4;
@@ -115,7 +118,7 @@ impl Store {
 
     /// Fails if another daemon has the database at the path open. Changes nothing.
     pub fn check_free(path: &Path) -> Result<(), OpenError> {
-        match File::open(beside(path, ".lock")).map(|file| file.try_lock()) {
+        match File::open(lock_path(path)).map(|file| file.try_lock()) {
             Ok(Err(TryLockError::WouldBlock)) => Err(OpenError::Locked(path.to_owned())),
             // What else is wrong with it, taking the lock tells.
             _ => Ok(()),
@@ -135,23 +138,33 @@ impl Store {
         remove_unfinished(path).map_err(unusable)?;
         before_restore::remove_twins(path).map_err(unusable)?;
         make_if_missing(path)?;
-        let broken = |cause| OpenError::Broken { path: path.to_owned(), cause };
         let found = prepare(path, go_on)?;
         if found > VERSION {
             return Err(OpenError::Newer { path: path.to_owned(), found });
         }
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let writer = pool(path, flags, 1, 2_048).map_err(|error| broken(error.into()))?;
-        let readers = pool(path, READ_ONLY, READERS, READER_CACHE).map_err(|error| broken(error.into()))?;
         Ok(Self {
             path: path.to_owned(),
-            writer,
-            readers,
+            pools: Latest::new(pools(path)?),
             copying: Arc::default(),
             apart: Apart::default(),
-            _lock: lock,
+            lock: Mutex::new(lock),
+            is_told: AtomicBool::new(false),
         })
     }
+}
+
+/// Opens a database that has its schema.
+pub(super) fn pools(path: &Path) -> Result<Pools, OpenError> {
+    let broken = |cause| OpenError::Broken { path: path.to_owned(), cause };
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let writer = pool(path, flags, 1, 2_048).map_err(|error| broken(error.into()))?;
+    let connection = writer.get().map_err(|error| broken(error.into()))?;
+    // It is already, unless it was just put back.
+    connection.pragma_update(None, "journal_mode", "WAL").map_err(|error| broken(error.into()))?;
+    let files = Files::of(&connection, path).map_err(|error| broken(error.into()))?;
+    drop(connection);
+    let readers = pool(path, READ_ONLY, READERS, READER_CACHE).map_err(|error| broken(error.into()))?;
+    Ok(Pools { writer, readers, files })
 }
 
 /// Opens a file to be read; does not wait for the other end of a pipe.
@@ -201,9 +214,14 @@ fn check_folder(path: &Path) -> Result<(), OpenError> {
         .map_err(|cause| OpenError::Unusable { path: existing.to_owned(), cause: cause.into() })
 }
 
+/// Returns where the lock of the database at the path is.
+pub(super) fn lock_path(path: &Path) -> PathBuf {
+    beside(path, ".lock")
+}
+
 /// Takes the lock of the database at the path, making its folder where there is none.
 pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
-    let lock_path = beside(path, ".lock");
+    let lock_path = lock_path(path);
     let unusable = |cause| OpenError::Unusable { path: lock_path.clone(), cause };
     make_folder_of(path).map_err(unusable)?;
     let file = open_lock(&lock_path).map_err(unusable)?;

@@ -2,7 +2,9 @@
 //! its own.
 
 mod client;
+mod database;
 mod killed;
+mod scene;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
