@@ -3,11 +3,13 @@
 
 mod client;
 mod database;
+mod disk;
 mod killed;
 mod scene;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -187,4 +189,20 @@ fn a_fault_of_the_background_writer_costs_one_batch_and_none_after_it() {
     eventually("windows are written too", || written("windows") == 1);
     keeper.stop();
     thread.join().unwrap();
+}
+
+/// Has a shell run the command, which is `$0` in the script and to be executed by it.
+fn through_sh(command: &mut Command, script: &str) {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script]).arg(command.get_program()).stdin(Stdio::null());
+    if let Some(folder) = command.get_current_dir() {
+        shell.current_dir(folder);
+    }
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    *command = shell;
 }
