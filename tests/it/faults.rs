@@ -2,6 +2,7 @@
 //! its own.
 
 mod client;
+mod clock;
 mod database;
 mod disk;
 mod killed;

@@ -1,5 +1,7 @@
 //! What the tests of faults look at: keys, usage, and whether the database is whole.
 
+use std::time::Duration;
+
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
@@ -93,4 +95,13 @@ pub fn expect_verified(binary: &Binary) {
         let verified = admin(binary, Request::get(&format!("/admin/v1/{what}/verify"))).expect(200).json();
         assert_eq!(verified["ok"], true, "{verified}");
     }
+}
+
+/// How much time of a CPU a process has used up.
+pub fn cpu_time(pid: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    // Behind the name, which may have blanks: state is the third field, utime and stime the 14th and 15th.
+    let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let ticks: u64 = fields[11..13].iter().map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+    Duration::from_millis(ticks * 1_000 / rustix::param::clock_ticks_per_second())
 }
