@@ -8,6 +8,7 @@ mod check;
 mod client;
 mod daemon;
 mod dashboard;
+mod descriptors;
 mod explain;
 mod fields;
 mod interrupt;

@@ -40,6 +40,7 @@ pub(super) async fn start(
     passed: Passed,
     signals: &mut Signals,
 ) -> Result<Option<Server>> {
+    super::descriptors::raise_limit();
     let starting = Starting::watched_by(Supervisor::from_environment());
     let stop = starting.stop();
     let (sender, mut started) = oneshot::channel();

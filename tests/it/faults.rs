@@ -4,6 +4,7 @@
 mod client;
 mod clock;
 mod database;
+mod descriptors;
 mod disk;
 mod killed;
 mod scene;
