@@ -7,6 +7,7 @@ mod database;
 mod descriptors;
 mod disk;
 mod killed;
+mod memory;
 mod scene;
 
 use std::io::{Read as _, Write as _};
