@@ -9,6 +9,7 @@ mod disk;
 mod killed;
 mod memory;
 mod scene;
+mod webhooks;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
