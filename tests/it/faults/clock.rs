@@ -6,13 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ring::hmac;
 use serde_json::{Value, json};
 
-use super::scene::{Key, admin, call, cpu_time, expect_whole, make_key};
+use super::scene::{Key, admin, call, cpu_time, expect_whole, make_key, signed};
 use crate::harness::binary::CONFIG;
 use crate::harness::upstream::{begin_stream, end_stream, send_event};
-use crate::harness::{Answer, Binary, FakeUpstream, Folder, Request, Stop, Stream, eventually, hex};
+use crate::harness::{Answer, Binary, FakeUpstream, Folder, Request, Stop, Stream, eventually};
 
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
@@ -86,10 +85,7 @@ impl Stepped {
     }
 
     fn sign(&self, key: &Key, at: i64) -> Answer {
-        let secret = hmac::Key::new(hmac::HMAC_SHA256, key.secret.as_bytes());
-        let signature = hex(hmac::sign(&secret, format!("{at}.").as_bytes()).as_ref());
-        let request = Request::get("/v1/key").header("X-MCP-Timestamp", at.to_string());
-        call(&self.binary, key, request.header("X-MCP-Signature", signature))
+        call(&self.binary, key, signed(key, at))
     }
 
     fn chat(&mut self, key: &Key) {

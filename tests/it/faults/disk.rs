@@ -2,13 +2,14 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
 
 use super::scene::{
     Key, admin, call, expect_chats, expect_lives, expect_verified, expect_whole, is_ready, make_key, revoke,
-    trouble,
+    signed, trouble,
 };
 use super::through_sh;
 use crate::harness::binary::CONFIG;
@@ -61,6 +62,12 @@ fn expect_to_mend_by_itself(binary: &Binary, spoil: impl FnOnce(), mend: impl Fn
     let text = "a".repeat(1 << 20);
     let long = json!({"messages": [{"role": "user", "content": text}]});
     refused(call(binary, &key, Request::post(&format!("{context}/messages"), &long)));
+    // What cannot be remembered is not accepted. A little may still fit behind what was written before.
+    let now = jiff::Timestamp::now().as_second();
+    let answer = call(binary, &key, signed(&key, now));
+    if answer.status != 200 {
+        refused(answer);
+    }
     assert!(is_ready(binary), "chats are answered");
     eventually("the status tells of it", || trouble(binary).is_some_and(|why| why.contains(reason)));
     assert!(binary.log().contains(reason), "{}", binary.log());
@@ -74,6 +81,7 @@ fn expect_to_mend_by_itself(binary: &Binary, spoil: impl FnOnce(), mend: impl Fn
         revoke(binary, key).expect(200);
     }
     expect_all(binary, &left, false);
+    call(binary, &key, signed(&key, now + 1)).expect(200);
     call(binary, &key, Request::post(&format!("{context}/messages"), &long)).expect(200);
     let kept = call(binary, &key, Request::get(&context)).expect(200).json();
     assert_eq!(kept["messages"].as_array().unwrap().len(), 1);
@@ -81,15 +89,57 @@ fn expect_to_mend_by_itself(binary: &Binary, spoil: impl FnOnce(), mend: impl Fn
     expect_verified(binary);
 }
 
+/// Fills the disk with a file.
+fn fill(filler: &Path) {
+    let mut filling = File::create(filler).unwrap();
+    while filling.write_all(&[1; 4_096]).is_ok() {}
+}
+
 #[test]
 fn small_disk_that_fills_up_stops_changes_only_and_none_half_way_until_there_is_room() {
     let binary = Binary::start_on_a_small_disk(16, "");
     let filler = binary.path("data/filler");
-    let fill = || {
-        let mut filling = File::create(&filler).unwrap();
-        while filling.write_all(&[1; 4_096]).is_ok() {}
-    };
-    expect_to_mend_by_itself(&binary, fill, || fs::remove_file(&filler).unwrap(), "make room on the disk");
+    expect_to_mend_by_itself(
+        &binary,
+        || fill(&filler),
+        || fs::remove_file(&filler).unwrap(),
+        "make room on the disk",
+    );
+}
+
+#[test]
+fn small_disk_without_room_for_a_database_that_was_removed_gets_it_back_once_there_is() {
+    let binary = Binary::start_on_a_small_disk(32, "");
+    let [first, second] = [make_key(&binary), make_key(&binary)];
+    for _ in 0..3 {
+        let long = json!({"messages": [{"role": "user", "content": "a".repeat(2 << 20)}]});
+        call(&binary, &first, Request::post("/v1/contexts", &long)).expect(200);
+    }
+    let filler = binary.path("data/filler");
+    fill(&filler);
+    for name in ["mcpd.db", "mcpd.db-wal", "mcpd.db-shm"] {
+        fs::remove_file(binary.path("data").join(name)).unwrap();
+    }
+    for _ in 0..5 {
+        refused(revoke(&binary, &first));
+        call(&binary, &second, Request::chat("Hello")).expect(200);
+    }
+    expect_lives(&binary, &first, true);
+    assert!(!is_ready(&binary));
+    let reason = "make room there";
+    eventually("the status tells of it", || trouble(&binary).is_some_and(|why| why.contains(reason)));
+    let left: Vec<_> =
+        fs::read_dir(binary.path("data")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_str().unwrap().contains("unfinished")), "{left:?}");
+
+    fs::remove_file(&filler).unwrap();
+    eventually("it is back", || is_ready(&binary));
+    revoke(&binary, &first).expect(200);
+    expect_lives(&binary, &first, false);
+    expect_chats(&binary, &second, 5);
+    let contexts = call(&binary, &second, Request::get("/v1/contexts")).expect(200).json();
+    assert_eq!(contexts["data"].as_array().unwrap().len(), 3);
+    expect_verified(&binary);
 }
 
 /// Starts it so that the disk can be made to refuse each write later, but for the log, which goes through a pipe.

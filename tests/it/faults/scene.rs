@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use ring::hmac;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::client::attempt;
-use crate::harness::{Answer, Binary, Request, eventually};
+use crate::harness::{Answer, Binary, Request, eventually, hex};
 
 /// A key: its secret and its id.
 #[derive(Clone, Debug)]
@@ -39,6 +40,14 @@ pub fn call(binary: &Binary, key: &Key, request: Request) -> Answer {
 pub fn make_key(binary: &Binary) -> Key {
     let body = json!({"name": "x", "scopes": ["*"], "requests_per_minute": 1_000_000});
     Key::of(&admin(binary, Request::post("/admin/v1/keys", &body)).expect(201).json())
+}
+
+/// A request that says that it was signed at a time, in seconds since 1970.
+pub fn signed(key: &Key, at: i64) -> Request {
+    let secret = hmac::Key::new(hmac::HMAC_SHA256, key.secret.as_bytes());
+    let signature = hex(hmac::sign(&secret, format!("{at}.").as_bytes()).as_ref());
+    let request = Request::get("/v1/key").header("X-MCP-Timestamp", at.to_string());
+    request.header("X-MCP-Signature", signature)
 }
 
 pub fn revoke(binary: &Binary, key: &Key) -> Answer {
