@@ -207,6 +207,17 @@ impl Server {
         &self.rooms.admin.listeners
     }
 
+    /// Returns what the admin listener works with, to ask it without a socket.
+    pub fn admin(&self) -> Arc<admin::Rooms> {
+        Arc::clone(&self.rooms.admin)
+    }
+
+    /// Returns what a worker of the public listener works with, to ask it without a socket. It stays as the
+    /// configuration is now.
+    pub fn public(&self) -> public::Rooms {
+        self.rooms.public(self.rooms.live().get(), self.routes)
+    }
+
     /// Returns a model that can be asked for, if one is known already.
     pub fn some_model(&self) -> Option<String> {
         self.rooms.live().get().upstreams.catalog().models().first().map(|model| (*model).to_owned())

@@ -17,7 +17,7 @@ mod model_server;
 mod openai;
 mod pending;
 mod prepared;
-mod sse;
+pub mod sse;
 mod stream;
 
 use std::sync::atomic::{AtomicU64, Ordering};
