@@ -1,6 +1,8 @@
 //! Answers: what comes out is what OpenAI's clients read, and a stream of the same blocks says the same.
 
 use mcpd::upstream::anthropic::{Garbage, Shape, answer};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::openai::Said;
@@ -18,15 +20,31 @@ pub fn check(shape: Shape, body: &[u8]) {
     assert_eq!(usage.total_tokens, tokens.prompt.saturating_add(tokens.completion));
 
     // What mcpd has no use for may hold anything, even bytes that are no text.
-    let Ok(read) = serde_json::from_slice(body) else { return };
-    let events = events(&read);
+    let (Ok(read), Ok(inputs)) = (serde_json::from_slice(body), serde_json::from_slice::<Inputs>(body))
+    else {
+        return;
+    };
+    let events = events(&read, &inputs);
     let (streamed, done) = stream::translate(shape, true, events.iter().map(String::as_bytes));
     assert!(done, "the same, streamed, does not end");
     assert_eq!(streamed, said, "the same, streamed, says something else");
 }
 
+/// The arguments of calls as they are written, which is how they are passed on.
+#[derive(Deserialize)]
+struct Inputs<'a> {
+    #[serde(borrow)]
+    content: Vec<Input<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Input<'a> {
+    #[serde(borrow)]
+    input: Option<&'a RawValue>,
+}
+
 /// The events that would make up the answer.
-fn events(answer: &Value) -> Vec<String> {
+fn events(answer: &Value, inputs: &Inputs) -> Vec<String> {
     let message = json!({"id": answer["id"], "model": answer["model"], "usage": answer["usage"]});
     let mut events = vec![json!({"type": "message_start", "message": message})];
     for (index, block) in answer["content"].as_array().unwrap().iter().enumerate() {
@@ -37,7 +55,9 @@ fn events(answer: &Value) -> Vec<String> {
             ),
             "tool_use" => (
                 json!({"type": "tool_use", "id": block["id"], "name": block["name"], "input": {}}),
-                Some(json!({"type": "input_json_delta", "partial_json": block["input"].to_string()})),
+                Some(
+                    json!({"type": "input_json_delta", "partial_json": inputs.content[index].input.map(RawValue::get)}),
+                ),
             ),
             _ => (block.clone(), None),
         };
