@@ -20,6 +20,7 @@ mod contexts;
 mod daemon;
 mod dashboard;
 mod deleted_keys;
+mod dependencies;
 mod errors;
 mod explain;
 mod failover;
