@@ -141,7 +141,7 @@ impl Desk {
         let (code, message) = answer.refusal();
         match (answer.status, code.as_str()) {
             (StatusCode::BAD_REQUEST, "invalid_json") => {
-                assert!(message.contains("not valid JSON"), "{message}")
+                assert!(message.contains("not valid JSON"), "{message}");
             }
             (StatusCode::UNPROCESSABLE_ENTITY, "invalid_request") => check_named(&message),
             (StatusCode::NOT_FOUND | StatusCode::CONFLICT, _) => {}
