@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use mcpd::domain::token;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -26,13 +27,13 @@ pub fn pieces<'a>(mut data: &'a [u8], cuts: &[u8]) -> Vec<&'a [u8]> {
     pieces
 }
 
-/// Tells whether the text stands anywhere in what the JSON says, however it is escaped.
-pub fn says(json: &Value, text: &str) -> bool {
+/// Tells whether a key stands anywhere in what the JSON says, whole or most of it.
+pub fn says_key(json: &Value) -> bool {
     match json {
-        Value::String(string) => string.contains(text),
-        Value::Array(items) => items.iter().any(|item| says(item, text)),
+        Value::String(string) => token::is_within(string),
+        Value::Array(items) => items.iter().any(says_key),
         Value::Object(members) => {
-            members.iter().any(|(name, value)| name.contains(text) || says(value, text))
+            members.iter().any(|(name, value)| token::is_within(name) || says_key(value))
         }
         _ => false,
     }
