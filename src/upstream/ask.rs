@@ -249,6 +249,10 @@ impl<'a> Fields<'a> {
 
 /// Unicode folds two more letters onto ASCII ones, which some parsers do too: `ſ` is an s, `K` (Kelvin) a k.
 fn means(key: &str, name: &str) -> bool {
+    // Most keys are plain, and of another length.
+    if key.is_ascii() {
+        return key.eq_ignore_ascii_case(name);
+    }
     let folded = |letter: char| match letter {
         'ſ' => 's',
         '\u{212a}' => 'k',

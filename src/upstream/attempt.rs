@@ -1,21 +1,18 @@
 //! One request to one upstream, and what its answer means.
 
-use std::io::ErrorKind;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_http::error::ParseError;
-use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use actix_web::web::Bytes;
-use awc::ClientResponse;
-use awc::error::{ConnectError, SendRequestError};
 use serde::Deserialize;
+use tokio::time::timeout;
 
 use super::anthropic::StreamTranslator;
 use super::body::Body;
 use super::catalog::Offer;
 use super::error::{Rejection, UpstreamError};
+use super::http1::{Head, Response, SendError};
 use super::model_server::{ModelServer, Outcome};
 use super::pending::Pending;
 use super::prepared::Prepared;
@@ -31,7 +28,8 @@ const LONGEST_ERROR: usize = 256 * 1024;
 
 /// What a request is made with.
 pub(super) struct Attempt<'a> {
-    pub requests: &'a Prepared,
+    /// None where the upstream is no server.
+    pub requests: Option<&'a Prepared>,
     pub offer: &'a Offer,
     pub clock: &'a Clock,
     pub pending: Pending<'a>,
@@ -43,7 +41,8 @@ pub(super) async fn complete(attempt: &Attempt<'_>, ask: &Ask) -> Result<Answere
     match attempt.offer.server.kind {
         Kind::Echo => attempt.echo(ask),
         Kind::OpenAi => attempt.ask_openai(ask).await,
-        Kind::Anthropic => attempt.ask_anthropic(ask).await,
+        // Larger than the other; boxed, so that this one's way is not as large.
+        Kind::Anthropic => Box::pin(attempt.ask_anthropic(ask)).await,
     }
 }
 
@@ -61,15 +60,10 @@ pub(super) async fn models(requests: &Prepared, server: &ModelServer, clock: &Cl
     let patience = server.timeout.min(Duration::from_secs(10));
     let pending = Pending::new(server, clock);
     pending.begin();
-    let ask = || requests.models(server).timeout(patience).send();
-    let mut sent = ask().await;
-    if is_stale(server, clock, &sent) {
-        sent = ask().await;
-    }
-    let mut response = match sent {
+    let mut response = match in_time(patience, requests.ask_for_models()).await {
         Ok(response) => response,
         Err(error) => {
-            pending.note(unanswered(&error));
+            pending.note(error.outcome());
             tracing::warn!(upstream = server.name, "cannot be asked for its models: {error}");
             return None;
         }
@@ -88,13 +82,9 @@ pub(super) async fn models(requests: &Prepared, server: &ModelServer, clock: &Cl
         }
     };
     let list = serde_json::from_slice::<List>(&body);
-    let (true, Ok(list)) = (response.status().is_success(), list) else {
+    let (true, Ok(list)) = (is_success(&response), list) else {
         pending.note(Outcome::Failed);
-        tracing::warn!(
-            upstream = server.name,
-            status = response.status().as_u16(),
-            "does not list its models"
-        );
+        tracing::warn!(upstream = server.name, status = response.head.status, "does not list its models");
         return None;
     };
     pending.note(Outcome::Answered);
@@ -118,20 +108,8 @@ impl Attempt<'_> {
         let server = &self.offer.server;
         let ask_usage = server.tells_stream_usage(&self.offer.name);
         let mut response = self.send(ask, ask.body_for(&self.offer.name, ask_usage)).await?;
-        if !response.status().is_success() {
-            let error = self.error_body(&mut response).await?;
-            let added_options = ask.stream && ask_usage && !ask.include_usage;
-            if !(added_options && memchr::memmem::find(&error, b"stream_options").is_some()) {
-                return Err(self.refused(&response, &error));
-            }
-            // It does not know what was added for mcpd's own sake, or quotes it in an error about something
-            // else: ask without, and remember only what helped.
-            response = self.send(ask, ask.body_for(&self.offer.name, false)).await?;
-            if !response.status().is_success() {
-                let error = self.error_body(&mut response).await?;
-                return Err(self.refused(&response, &error));
-            }
-            server.note_refused_stream_options(&self.offer.name);
+        if !is_success(&response) {
+            response = Box::pin(self.ask_without_options(ask, response)).await?;
         }
         let answer = if ask.stream {
             self.stream(response, Reader::OpenAi(openai::Reader::new(ask.include_usage)))?
@@ -143,11 +121,29 @@ impl Attempt<'_> {
         Ok(self.answered(answer, Vec::new()))
     }
 
+    /// Asks again, if that was refused which was added for mcpd's own sake; fails with the refusal if not.
+    async fn ask_without_options(&self, ask: &Ask, mut refused: Response) -> Result<Response, UpstreamError> {
+        let server = &self.offer.server;
+        let error = self.error_body(&mut refused).await?;
+        let added_options = ask.stream && !ask.include_usage && server.tells_stream_usage(&self.offer.name);
+        if !(added_options && memchr::memmem::find(&error, b"stream_options").is_some()) {
+            return Err(self.refused(&refused, &error));
+        }
+        // It does not know what was added, or quotes it in an error about something else: remember only what helped.
+        let mut response = self.send(ask, ask.body_for(&self.offer.name, false)).await?;
+        if !is_success(&response) {
+            let error = self.error_body(&mut response).await?;
+            return Err(self.refused(&response, &error));
+        }
+        server.note_refused_stream_options(&self.offer.name);
+        Ok(response)
+    }
+
     async fn ask_anthropic(&self, ask: &Ask) -> Result<Answered, UpstreamError> {
         let translated = anthropic::request(ask.shape, &ask.body, &self.offer.name)
             .map_err(|invalid| UpstreamError::Invalid(invalid.to_string()))?;
         let mut response = self.send(ask, translated.body.into()).await?;
-        if !response.status().is_success() {
+        if !is_success(&response) {
             let error = self.error_body(&mut response).await?;
             return Err(self.refused(&response, &error));
         }
@@ -164,40 +160,32 @@ impl Attempt<'_> {
         Ok(self.answered(answer, translated.ignored))
     }
 
-    async fn send(&self, ask: &Ask, body: Body) -> Result<ClientResponse, UpstreamError> {
+    async fn send(&self, ask: &Ask, body: Body) -> Result<Response, UpstreamError> {
         let server = &self.offer.server;
+        let Some(requests) = self.requests else { return Err(UpstreamError::Unavailable) };
         self.pending.begin();
-        let again = body.clone();
-        let mut sent = self.post(ask, body).await;
-        // Hanging up on a fresh one too is an answer of a kind; nobody is asked to do what may have been done.
-        if is_stale(server, self.clock, &sent) {
-            sent = self.post(ask, again).await;
-        }
-        sent.map_err(|error| match unanswered(&error) {
-            Outcome::TimedOut => {
-                self.note(Outcome::TimedOut);
-                tracing::warn!(upstream = server.name, "did not answer in {:?}", server.timeout);
-                UpstreamError::Timeout
+        in_time(server.timeout, requests.send(ask, body)).await.map_err(|error| {
+            let outcome = error.outcome();
+            self.note(outcome);
+            match outcome {
+                Outcome::TimedOut => {
+                    tracing::warn!(upstream = server.name, "did not answer: {error}");
+                    UpstreamError::Timeout
+                }
+                Outcome::Unreachable => {
+                    tracing::warn!(upstream = server.name, "cannot be reached: {error}");
+                    UpstreamError::Unavailable
+                }
+                _ => {
+                    tracing::warn!(upstream = server.name, "{error}");
+                    UpstreamError::Failed
+                }
             }
-            Outcome::Unreachable => {
-                self.note(Outcome::Unreachable);
-                tracing::warn!(upstream = server.name, "cannot be reached: {error}");
-                UpstreamError::Unavailable
-            }
-            _ if is_hang_up(&error) => self.garbage("never came: it hung up"),
-            _ => self.garbage(&format!("cannot be read: {error}")),
         })
     }
 
-    async fn post(&self, ask: &Ask, body: Body) -> Result<ClientResponse, SendRequestError> {
-        match self.requests.send(ask, body) {
-            Some(sent) => sent.await,
-            None => Err(SendRequestError::Connect(ConnectError::Unresolved)),
-        }
-    }
-
-    fn stream(&self, response: ClientResponse, reader: Reader) -> Result<Answer, UpstreamError> {
-        if !is_event_stream(response.headers()) {
+    fn stream(&self, response: Response, reader: Reader) -> Result<Answer, UpstreamError> {
+        if !response.head.is_event_stream {
             return Err(self.garbage("is no event stream, though one was asked for"));
         }
         self.pending.hand_over();
@@ -205,7 +193,7 @@ impl Attempt<'_> {
         Ok(Answer::Stream(Box::new(EventStream::new(response, server, clock, reader))))
     }
 
-    async fn collect(&self, response: &mut ClientResponse) -> Result<Bytes, UpstreamError> {
+    async fn collect(&self, response: &mut Response) -> Result<Bytes, UpstreamError> {
         collect(response, LONGEST_ANSWER, self.offer.server.timeout).await.map_err(|error| match error {
             Collect::TimedOut => {
                 self.note(Outcome::TimedOut);
@@ -221,7 +209,7 @@ impl Attempt<'_> {
     }
 
     /// Reads an error's body, as much of it as makes sense; one cut short still has its status.
-    async fn error_body(&self, response: &mut ClientResponse) -> Result<Bytes, UpstreamError> {
+    async fn error_body(&self, response: &mut Response) -> Result<Bytes, UpstreamError> {
         match collect(response, LONGEST_ERROR, self.offer.server.timeout).await {
             Ok(body) => Ok(body),
             Err(Collect::TooLong | Collect::Broken(_)) => Ok(Bytes::new()),
@@ -241,31 +229,22 @@ impl Attempt<'_> {
     }
 
     /// Tells the client's mistakes, which it may see, from the operator's and the upstream's own.
-    fn refused(&self, response: &ClientResponse, body: &[u8]) -> UpstreamError {
-        let status = response.status();
+    fn refused(&self, response: &Response, body: &[u8]) -> UpstreamError {
+        let Head { status, retry_after, .. } = response.head;
         let openai::ErrorBody { message, code } = openai::read_error(body);
         let clean = |text: String| self.offer.server.without_secrets(&text);
         let (message, code) = (message.map(clean), code.map(clean));
-        if matches!(status.as_u16(), 400 | 404 | 413 | 422 | 429) {
+        if matches!(status, 400 | 404 | 413 | 422 | 429) {
             self.note(Outcome::Rejected);
-            return UpstreamError::Rejected(Rejection {
-                status: status.as_u16(),
-                message,
-                code,
-                retry_after: retry_after(response.headers()),
-            });
+            return UpstreamError::Rejected(Rejection { status, message, code, retry_after });
         }
         self.note(Outcome::Failed);
         let message: String = message.unwrap_or_default().chars().take(300).collect();
         let hint = match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "; check its api_key in the configuration",
+            401 | 403 => "; check its api_key in the configuration",
             _ => "",
         };
-        tracing::warn!(
-            upstream = self.offer.server.name,
-            status = status.as_u16(),
-            "answered with an error: {message}{hint}",
-        );
+        tracing::warn!(upstream = self.offer.server.name, status, "answered with an error: {message}{hint}",);
         UpstreamError::Failed
     }
 
@@ -280,37 +259,32 @@ impl Attempt<'_> {
     }
 }
 
-/// Returns how a request ended that was not answered.
-fn unanswered(error: &SendRequestError) -> Outcome {
-    match error {
-        SendRequestError::Timeout => Outcome::TimedOut,
-        error if is_hang_up(error) => Outcome::Failed,
-        SendRequestError::Connect(_) => Outcome::Unreachable,
-        _ => Outcome::Failed,
+/// Why a request was not answered.
+#[derive(Debug, thiserror::Error)]
+enum Unanswered {
+    #[error("nothing came in {0:?}")]
+    Late(Duration),
+    #[error(transparent)]
+    Failed(#[from] SendError),
+}
+
+impl Unanswered {
+    const fn outcome(&self) -> Outcome {
+        match self {
+            Self::Late(_) => Outcome::TimedOut,
+            Self::Failed(SendError::Connect(_)) => Outcome::Unreachable,
+            Self::Failed(_) => Outcome::Failed,
+        }
     }
 }
 
-/// Tells whether a kept connection may have been closed just as it was taken: a fresh one tells.
-fn is_stale<T>(server: &ModelServer, clock: &Clock, sent: &Result<T, SendRequestError>) -> bool {
-    server.may_have_kept_connection(clock.steady()) && matches!(sent, Err(error) if is_hang_up(error))
+async fn in_time(
+    patience: Duration,
+    sent: impl Future<Output = Result<Response, SendError>>,
+) -> Result<Response, Unanswered> {
+    Ok(timeout(patience, sent).await.map_err(|_| Unanswered::Late(patience))??)
 }
 
-/// Tells whether the upstream took the connection and closed it without an answer. Where it had not read what was sent,
-/// the system says that it was reset, in place of that it ended.
-fn is_hang_up(error: &SendRequestError) -> bool {
-    match error {
-        SendRequestError::Connect(ConnectError::Disconnected) | SendRequestError::Send(_) => true,
-        SendRequestError::Response(ParseError::Io(error)) => error.kind() == ErrorKind::ConnectionReset,
-        _ => false,
-    }
-}
-
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream")
-}
-
-/// `Retry-After` in seconds; the form with a date is not used by model servers.
-fn retry_after(headers: &HeaderMap) -> Option<u64> {
-    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()
+fn is_success(response: &Response) -> bool {
+    (200..300).contains(&response.head.status)
 }

@@ -1,12 +1,8 @@
 //! A body passed on in pieces: the client's own bytes, uncopied, with small edits between them.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::ops::Range;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
-use actix_web::body::{BodySize, MessageBody};
 use actix_web::web::Bytes;
 
 /// A request body of known length, in one or more pieces.
@@ -28,6 +24,11 @@ impl Body {
         Self(pieces)
     }
 
+    /// Returns the pieces, in their order.
+    pub fn into_pieces(self) -> VecDeque<Bytes> {
+        self.0
+    }
+
     /// Returns all of it in one piece.
     #[cfg(test)]
     pub fn concat(&self) -> Vec<u8> {
@@ -38,17 +39,5 @@ impl Body {
 impl From<Vec<u8>> for Body {
     fn from(bytes: Vec<u8>) -> Self {
         Self([Bytes::from(bytes)].into())
-    }
-}
-
-impl MessageBody for Body {
-    type Error = Infallible;
-
-    fn size(&self) -> BodySize {
-        BodySize::Sized(self.0.iter().map(|piece| piece.len() as u64).sum())
-    }
-
-    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
-        Poll::Ready(self.0.pop_front().map(Ok))
     }
 }

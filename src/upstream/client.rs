@@ -31,8 +31,8 @@ const MOST_NAMES: usize = 1_000;
 pub struct Client {
     upstreams: Arc<Upstreams>,
     clock: Clock,
-    /// One for each upstream, in their order.
-    requests: Rc<[Rc<Prepared>]>,
+    /// One for each upstream, in their order; none for one that is no server.
+    requests: Rc<[Option<Rc<Prepared>>]>,
     catalog: RefCell<(u64, Arc<Catalog>)>,
     names: Rc<RefCell<HashSet<Arc<str>>>>,
 }
@@ -40,7 +40,7 @@ pub struct Client {
 impl Client {
     /// Returns a client for the worker that calls.
     pub fn new(upstreams: Arc<Upstreams>, connections: &Connections, clock: Clock) -> Self {
-        let prepare = |server: &Arc<ModelServer>| Rc::new(Prepared::new(connections.client(server), server));
+        let prepare = |server: &Arc<ModelServer>| Prepared::new(connections, server).map(Rc::new);
         let requests = upstreams.servers().iter().map(prepare).collect();
         Self::over(upstreams, requests, clock, Rc::default())
     }
@@ -52,8 +52,8 @@ impl Client {
         let prepare = |server: &Arc<ModelServer>| {
             let same = self.upstreams.servers().iter().position(|known| Arc::ptr_eq(known, server));
             same.map_or_else(
-                || Rc::new(Prepared::new(connections.client(server), server)),
-                |index| Rc::clone(&self.requests[index]),
+                || Prepared::new(connections, server).map(Rc::new),
+                |index| self.requests[index].clone(),
             )
         };
         let requests = upstreams.servers().iter().map(prepare).collect();
@@ -62,7 +62,7 @@ impl Client {
 
     fn over(
         upstreams: Arc<Upstreams>,
-        requests: Rc<[Rc<Prepared>]>,
+        requests: Rc<[Option<Rc<Prepared>>]>,
         clock: Clock,
         names: Rc<RefCell<HashSet<Arc<str>>>>,
     ) -> Self {
@@ -75,7 +75,7 @@ impl Client {
         if let Some(found) = self.look_up(model) {
             return Ok(found);
         }
-        self.refresh(ASK_AGAIN).await;
+        Box::pin(self.refresh(ASK_AGAIN)).await;
         self.look_up(model).ok_or_else(|| {
             if self.upstreams.is_any_untold() {
                 UpstreamError::Unavailable
@@ -95,7 +95,7 @@ impl Client {
         for offer in self.upstreams.in_turn(found) {
             let index = self.index_of(&offer.server);
             let attempt = Attempt {
-                requests: &self.requests[index],
+                requests: self.requests[index].as_deref(),
                 offer: &offer,
                 clock: &self.clock,
                 pending: Pending::new(&offer.server, &self.clock),
@@ -169,10 +169,11 @@ impl Client {
 }
 
 /// Asks these upstreams for their models, all at once.
-async fn ask_for_models(upstreams: &Upstreams, requests: &[Rc<Prepared>], to_ask: &[usize]) {
+async fn ask_for_models(upstreams: &Upstreams, requests: &[Option<Rc<Prepared>>], to_ask: &[usize]) {
     join_all(to_ask.iter().map(|&index| async move {
         let server = &upstreams.servers()[index];
-        if let Some(models) = attempt::models(&requests[index], server, &upstreams.clock).await {
+        let Some(requests) = &requests[index] else { return };
+        if let Some(models) = attempt::models(requests, server, &upstreams.clock).await {
             upstreams.told(index, models);
         }
     }))

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix_web::web::{Bytes, BytesMut};
-use futures_util::{Stream, StreamExt as _};
+use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use tokio::time::timeout;
 
 /// A body that could not be read whole.
@@ -17,6 +17,17 @@ pub enum Collect<E> {
     Broken(E),
 }
 
+/// Returns the next piece. One that is there already costs no timer.
+async fn next<E>(
+    pieces: &mut (impl Stream<Item = Result<Bytes, E>> + Unpin),
+    patience: Duration,
+) -> Result<Option<Result<Bytes, E>>, Collect<E>> {
+    if let Some(piece) = pieces.next().now_or_never() {
+        return Ok(piece);
+    }
+    timeout(patience, pieces.next()).await.map_err(|_| Collect::TimedOut)
+}
+
 /// Reads a whole body of at most `most` bytes; `patience` is for each piece. One that comes in one piece is not
 /// copied.
 pub async fn collect<E>(
@@ -26,7 +37,7 @@ pub async fn collect<E>(
 ) -> Result<Bytes, Collect<E>> {
     let mut first = Bytes::new();
     let mut joined = BytesMut::new();
-    while let Some(piece) = timeout(patience, pieces.next()).await.map_err(|_| Collect::TimedOut)? {
+    while let Some(piece) = next(pieces, patience).await? {
         let piece = piece.map_err(Collect::Broken)?;
         if first.len() + joined.len() + piece.len() > most {
             return Err(Collect::TooLong);

@@ -1,22 +1,14 @@
-//! Connections to the upstreams: a pool a worker and upstream, without Nagle's delay.
+//! Connections to the upstreams: a pool a worker and upstream.
 
+use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
-use actix_service::{Service, apply_fn};
-use actix_tls::connect::{
-    ConnectError, ConnectInfo, Connection, Connector as TcpConnector, ConnectorService,
-};
 use actix_web::http::Uri;
-use awc::Connector;
 use rustls::ClientConfig;
-use tokio::net::TcpStream;
 
-use super::model_server::{KEPT_IDLE, ModelServer};
+use super::http1::{Pool, Target};
+use super::model_server::ModelServer;
 use crate::roots::{self, NoRoots};
-
-/// No connection lives longer, so that a changed address is noticed.
-const LONGEST_LIFE: Duration = Duration::from_secs(600);
 
 /// What all connections share: the certificates to trust, read once.
 #[derive(Clone, Debug)]
@@ -38,42 +30,9 @@ impl Connections {
         Ok(Self { tls: Some(Arc::new(roots::client_config()?)) })
     }
 
-    /// Returns a client for one upstream, for the worker that calls.
-    pub(super) fn client(&self, server: &ModelServer) -> awc::Client {
-        let mut connector = Connector::new();
-        if let Some(tls) = &self.tls {
-            connector = connector.rustls_0_23(Arc::clone(tls));
-        }
-        let connector = connector
-            .connector(without_delay())
-            .timeout(server.connect_timeout)
-            .handshake_timeout(server.connect_timeout)
-            .conn_keep_alive(KEPT_IDLE)
-            .conn_lifetime(LONGEST_LIFE)
-            // How many requests may be in flight is for the keys' limits to say.
-            .limit(0);
-        awc::Client::builder()
-            .connector(connector)
-            .timeout(server.timeout)
-            .disable_redirects()
-            .no_default_headers()
-            .finish()
+    /// Returns the connections to one upstream, for the worker that calls; none to one that is no server.
+    pub(super) fn pool(&self, server: &ModelServer) -> Option<Rc<Pool>> {
+        let url: Uri = server.models_url().parse().ok()?;
+        Some(Pool::new(Target::of(&url, self.tls.as_ref(), server.connect_timeout)?))
     }
-}
-
-/// A plain TCP connection that sends each write at once: a stream's events may not wait for an acknowledgement.
-fn without_delay()
--> impl Service<ConnectInfo<Uri>, Response = Connection<Uri, TcpStream>, Error = ConnectError> + Clone {
-    let tcp = TcpConnector::default().service();
-    apply_fn::<_, ConnectorService, _, _, _, ConnectInfo<Uri>, _, _>(
-        tcp,
-        |info: ConnectInfo<Uri>, tcp: &ConnectorService| {
-            let connected = tcp.call(info);
-            async move {
-                let connection: Connection<Uri, TcpStream> = connected.await?;
-                connection.io_ref().set_nodelay(true).map_err(ConnectError::Io)?;
-                Ok(connection)
-            }
-        },
-    )
 }

@@ -13,6 +13,7 @@ mod collect;
 mod connect;
 mod echo;
 mod error;
+pub mod http1;
 mod model_server;
 mod openai;
 mod pending;

@@ -9,12 +9,9 @@ use actix_web::http::Uri;
 use actix_web::http::header::{HeaderName, HeaderValue};
 
 use super::ask::Shape;
-use super::stream::LONGEST_END;
 use crate::config::{Kind, Models, Upstream};
 use crate::domain::token;
 
-/// How long an idle connection is kept: less than model servers keep theirs (Ollama and vLLM: a minute and more).
-pub(super) const KEPT_IDLE: Duration = Duration::from_secs(15);
 /// How long an upstream that could not be reached is asked last.
 const AVOIDED: Duration = Duration::from_secs(5);
 
@@ -44,8 +41,6 @@ pub struct ModelServer {
     /// Counted on where an upstream of the same name is configured otherwise.
     outcomes: Arc<[AtomicU64; Outcome::ALL.len()]>,
     health: Mutex<Health>,
-    /// Steady time of the last outcome, in nanoseconds; 0 before the first.
-    noted_at: AtomicU64,
 }
 
 /// How an upstream has been doing.
@@ -132,7 +127,6 @@ impl ModelServer {
             outcomes: Arc::default(),
             config: config.clone(),
             health: Mutex::default(),
-            noted_at: AtomicU64::new(0),
         };
         if server.kind != Kind::Echo {
             server.models_url().parse::<Uri>().map_err(|_| invalid("its base_url is no URL"))?;
@@ -196,7 +190,6 @@ impl ModelServer {
             // How it is doing, nobody waited to see.
             return;
         }
-        self.noted_at.store(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
         let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
         *health = if outcome == Outcome::Unreachable { Health::Down(now) } else { Health::Up };
     }
@@ -204,12 +197,6 @@ impl ModelServer {
     /// Returns how it has been doing.
     pub fn health(&self) -> Health {
         *self.health.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Tells whether a connection may be kept from an answer before, which the upstream may have closed since.
-    pub fn may_have_kept_connection(&self, now: Duration) -> bool {
-        let noted_at = Duration::from_nanos(self.noted_at.load(Ordering::Relaxed));
-        !noted_at.is_zero() && now.saturating_sub(noted_at) <= KEPT_IDLE + LONGEST_END
     }
 
     /// Tells whether it was unreachable a moment ago, so that others are better asked first.

@@ -1,69 +1,89 @@
 //! The requests of one worker to one upstream, made once: only their bodies differ.
 
-use actix_web::http::header::{ACCEPT, CONTENT_TYPE};
-use awc::{ClientRequest, FrozenClientRequest, SendClientRequest};
+use std::rc::Rc;
+
+use actix_web::http::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
+use actix_web::http::{Method, Uri};
 
 use super::ask::{Ask, Shape};
 use super::body::Body;
+use super::connect::Connections;
+use super::http1::{Pool, Request, Response, SendError};
 use super::model_server::ModelServer;
 use crate::config::Kind;
 
 /// The version of Anthropic's API that is spoken.
-const ANTHROPIC_VERSION: (&str, &str) = ("anthropic-version", "2023-06-01");
+const ANTHROPIC_VERSION: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("anthropic-version"), HeaderValue::from_static("2023-06-01"));
 
-/// Requests to an upstream, ready but for their bodies.
+/// Requests to an upstream, ready but for their bodies, and the connections that they go out on.
 pub(super) struct Prepared {
-    http: awc::Client,
+    pool: Rc<Pool>,
     chat: PerAnswer,
     completion: PerAnswer,
+    models: Request,
 }
 
-/// The two ways in which an answer is asked for; none for the upstream that is no server.
+/// The two ways in which an answer is asked for.
 struct PerAnswer {
-    whole: Option<FrozenClientRequest>,
-    stream: Option<FrozenClientRequest>,
+    whole: Request,
+    stream: Request,
 }
 
 impl Prepared {
-    /// Returns the requests to an upstream, over the connections of this client.
-    pub(super) fn new(http: awc::Client, server: &ModelServer) -> Self {
-        let ask = |shape, accept| {
-            let request = http.post(server.completion_url(shape));
-            // The caller's request id stays here: some servers refuse ids that are not of their own form.
-            let request =
-                request.insert_header((CONTENT_TYPE, "application/json")).insert_header((ACCEPT, accept));
-            authorized(request, server).freeze().ok().filter(|_| server.kind != Kind::Echo)
+    /// Returns the requests to an upstream; none to one that is no server.
+    pub(super) fn new(connections: &Connections, server: &ModelServer) -> Option<Self> {
+        if server.kind == Kind::Echo {
+            return None;
+        }
+        let both = |shape| {
+            let url = server.completion_url(shape);
+            let whole = post(server, &url, "application/json")?;
+            Some(PerAnswer { whole, stream: post(server, &url, "text/event-stream")? })
         };
-        let both = |shape| PerAnswer {
-            whole: ask(shape, "application/json"),
-            stream: ask(shape, "text/event-stream"),
-        };
-        Self { chat: both(Shape::Chat), completion: both(Shape::Completion), http }
+        Some(Self {
+            pool: connections.pool(server)?,
+            chat: both(Shape::Chat)?,
+            completion: both(Shape::Completion)?,
+            models: request(server, &Method::GET, &server.models_url(), Vec::new())?,
+        })
     }
 
-    /// Sends a body where the ask wants it; `None` for the upstream that is no server.
-    pub(super) fn send(&self, ask: &Ask, body: Body) -> Option<SendClientRequest> {
+    /// Sends a body where the ask wants it.
+    pub(super) async fn send(&self, ask: &Ask, body: Body) -> Result<Response, SendError> {
         let requests = match ask.shape {
             Shape::Chat => &self.chat,
             Shape::Completion => &self.completion,
         };
         let request = if ask.stream { &requests.stream } else { &requests.whole };
-        request.as_ref().map(|request| request.send_body(body))
+        self.pool.send(request, body.into_pieces()).await
     }
 
-    /// Returns a request for the upstream's models.
-    pub(super) fn models(&self, server: &ModelServer) -> ClientRequest {
-        authorized(self.http.get(server.models_url()), server)
+    /// Asks for the upstream's models.
+    pub(super) async fn ask_for_models(&self) -> Result<Response, SendError> {
+        self.pool.send(&self.models, Body::default().into_pieces()).await
     }
 }
 
-fn authorized(request: ClientRequest, server: &ModelServer) -> ClientRequest {
-    let request = match server.kind {
-        Kind::Anthropic => request.insert_header(ANTHROPIC_VERSION),
-        _ => request,
-    };
-    match &server.credentials {
-        Some((name, value)) => request.insert_header((name.clone(), value.clone())),
-        None => request,
+/// A request with a body in JSON. The caller's request id stays here: some servers refuse ids that are not of their own
+/// form.
+fn post(server: &ModelServer, url: &str, accept: &'static str) -> Option<Request> {
+    let headers = vec![
+        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (ACCEPT, HeaderValue::from_static(accept)),
+    ];
+    request(server, &Method::POST, url, headers)
+}
+
+fn request(
+    server: &ModelServer,
+    method: &Method,
+    url: &str,
+    mut headers: Vec<(HeaderName, HeaderValue)>,
+) -> Option<Request> {
+    if server.kind == Kind::Anthropic {
+        headers.push(ANTHROPIC_VERSION);
     }
+    headers.extend(server.credentials.clone());
+    Request::new(method, &url.parse::<Uri>().ok()?, &headers)
 }

@@ -6,20 +6,20 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use actix_web::web::Bytes;
-use awc::ClientResponse;
 use futures_util::Stream;
 use serde::de::IgnoredAny;
 use tokio::time::timeout;
 
 use super::anthropic::{Progress, StreamFailure, StreamTranslator};
 use super::error::UpstreamError;
+use super::http1::Response;
 use super::model_server::{ModelServer, Outcome};
 use super::{collect, echo, openai, sse};
 use crate::clock::Clock;
 use crate::domain::usage::Tokens;
 
 /// How long an upstream may take to end its answer behind the last event, for its connection to be kept.
-pub(super) const LONGEST_END: Duration = Duration::from_secs(1);
+const LONGEST_END: Duration = Duration::from_secs(1);
 /// How much it may still send.
 const MOST_BEHIND_END: usize = 64 * 1024;
 
@@ -41,7 +41,7 @@ enum Source {
     /// Nothing more is wanted.
     Left,
     /// An upstream sends it; there is no response any more once it was read to its end.
-    Upstream { response: Option<ClientResponse>, server: Arc<ModelServer>, clock: Clock, last: Duration },
+    Upstream { response: Option<Response>, server: Arc<ModelServer>, clock: Clock, last: Duration },
 }
 
 /// Reads the events on their way through, in the upstream's language.
@@ -59,12 +59,7 @@ pub(super) struct Translation {
 
 impl EventStream {
     /// Returns the stream of an upstream's answer, whose head has come.
-    pub(super) fn new(
-        response: ClientResponse,
-        server: Arc<ModelServer>,
-        clock: Clock,
-        reader: Reader,
-    ) -> Self {
+    pub(super) fn new(response: Response, server: Arc<ModelServer>, clock: Clock, reader: Reader) -> Self {
         let last = clock.steady();
         let source = Source::Upstream { response: Some(response), server, clock, last };
         Self { source, splitter: sse::Splitter::default(), reader, failure: None, ended: false }
@@ -249,7 +244,7 @@ fn is_whole(event: &[u8]) -> bool {
 }
 
 /// Reads what comes behind a stream's last event, a little of it and not for long.
-async fn read_to_end(mut rest: ClientResponse) {
+async fn read_to_end(mut rest: Response) {
     let _ = timeout(LONGEST_END, collect(&mut rest, MOST_BEHIND_END, LONGEST_END)).await;
 }
 
