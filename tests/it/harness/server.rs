@@ -23,6 +23,7 @@ pub struct Setup {
     clock: (Clock, Arc<ManualClock>),
     routes: &'static [PublicRoute],
     supervisor: Option<(PathBuf, Duration)>,
+    workers: u32,
 }
 
 /// A running server. Its clock stands still until it is moved.
@@ -57,6 +58,11 @@ impl Setup {
         Self { routes, ..self }
     }
 
+    /// As many threads for the public listener, in place of two.
+    pub fn workers(self, workers: u32) -> Self {
+        Self { workers, ..self }
+    }
+
     /// A service manager that listens here, and wants a sign of life this often.
     pub fn supervised(self, socket: PathBuf, watchdog: Duration) -> Self {
         Self { supervisor: Some((socket, watchdog)), ..self }
@@ -75,15 +81,16 @@ impl TestServer {
 
     pub fn setup() -> Setup {
         let toml = "plans.standard.requests_per_minute = 100000\n".to_owned();
-        Setup { toml, clock: Clock::manual(), routes: mcpd::api::ROUTES, supervisor: None }
+        Setup { toml, clock: Clock::manual(), routes: mcpd::api::ROUTES, supervisor: None, workers: 2 }
     }
 
     fn start_in(folder: Folder, setup: Setup) -> Self {
         let path = |name: &str| folder.path().join(name);
         let file = path("mcpd.toml");
         let own = format!(
-            "server.listen = [\"127.0.0.1:0\"]\nserver.workers = 2\nserver.shutdown_grace_seconds = 2\n\
+            "server.listen = [\"127.0.0.1:0\"]\nserver.workers = {}\nserver.shutdown_grace_seconds = 2\n\
              admin.listen = \"127.0.0.1:0\"\nadmin.socket = \"{}\"\nadmin.token_file = \"{}\"\nstore.path = \"{}\"\n",
+            setup.workers,
             path("admin.sock").display(),
             path("admin-token").display(),
             path("mcpd.db").display()
