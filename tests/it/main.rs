@@ -30,6 +30,7 @@ mod grafana;
 mod idempotency;
 mod keys;
 mod limits;
+mod odd_clients;
 mod odd_upstreams;
 mod openai_upstream;
 mod reload;
