@@ -16,6 +16,7 @@ use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::request_id;
+use super::turns::{Turns, Watch};
 use crate::domain::alphabet;
 
 /// A connection whose bare errors get a body.
@@ -26,6 +27,8 @@ pub struct Connection<T> {
     tail: Option<Tail>,
     /// What is left to write where an error was given a body.
     given: Bytes,
+    /// Whether the client makes use of its turns; on HTTP/2 nobody takes any.
+    watch: Watch,
 }
 
 /// Whether what was written last could be taken for a bare error and is an answer's own content.
@@ -49,12 +52,12 @@ impl Tail {
 impl<T> Connection<T> {
     /// Returns the connection over a socket that speaks HTTP/1.1.
     pub fn http1(io: T) -> Self {
-        Self { io, tail: Some(Tail::default()), given: Bytes::new() }
+        Self { io, tail: Some(Tail::default()), given: Bytes::new(), watch: Watch::default() }
     }
 
     /// Returns the connection over a socket that speaks HTTP/2, where the framework's errors are frames.
-    pub const fn http2(io: T) -> Self {
-        Self { io, tail: None, given: Bytes::new() }
+    pub fn http2(io: T) -> Self {
+        Self { io, tail: None, given: Bytes::new(), watch: Watch::default() }
     }
 
     /// Returns the socket.
@@ -65,6 +68,11 @@ impl<T> Connection<T> {
     /// Returns where pieces of answers are noted.
     pub const fn tail(&self) -> Option<&Tail> {
         self.tail.as_ref()
+    }
+
+    /// Returns whose turn it is; answers take theirs here.
+    pub const fn turns(&self) -> &Turns {
+        &self.watch.turns
     }
 
     /// What to write in place of what ends in a bare error; `None` for anything else.
@@ -87,18 +95,28 @@ impl<T: AsyncWrite + Unpin> Connection<T> {
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Connection<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        let came = buf.filled().len() > before;
+        let Poll::Ready(has_begun) = self.watch.poll(came, cx) else { return read };
+        if has_begun && let Some(answer) = in_shape(TIMED_OUT) {
+            // As much of it as is taken: whoever is that slow may not even read.
+            let _ = Pin::new(&mut self.io).poll_write(cx, answer.as_bytes())?;
+            let _ = Pin::new(&mut self.io).poll_flush(cx)?;
+        }
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Connection<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.watch.is_writing = true;
         ready!(self.poll_given(cx))?;
         match self.with_body(buf) {
             None => Pin::new(&mut self.io).poll_write(cx, buf),
@@ -116,6 +134,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Connection<T> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_given(cx))?;
         ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+        self.watch.is_writing = false;
+        // The client's turn begins here, mostly: from now on it is looked at.
+        let _ = self.watch.poll(false, cx);
         if let Some(tail) = &self.tail {
             tail.passed(b"");
         }
@@ -127,6 +148,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Connection<T> {
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
+
+/// What the framework says of a connection's first head, where it does not come in time.
+const TIMED_OUT: &str = "HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n";
 
 /// The longest that a bare error is, in bytes: a status, a length, a date.
 const LONGEST: usize = 256;

@@ -15,6 +15,7 @@ use actix_web::web::Bytes;
 
 use super::ApiError;
 use super::bare_errors::Tail;
+use super::turns::Turn;
 use crate::clock::{Clock, Now};
 use crate::domain::histogram::Histogram;
 use crate::domain::key::LastUse;
@@ -307,12 +308,14 @@ pub struct Settling {
     exchange: Rc<Exchange>,
     /// Where pieces are noted, if the connection wants to know.
     tail: Option<Tail>,
+    /// Ends with the answer.
+    _turn: Option<Turn>,
     ended: bool,
 }
 
 impl Settling {
     /// Returns the body; one with nothing in it settles the exchange right away.
-    pub fn new(body: BoxBody, exchange: Rc<Exchange>, tail: Option<Tail>) -> Self {
+    pub fn new(body: BoxBody, exchange: Rc<Exchange>, tail: Option<Tail>, turn: Option<Turn>) -> Self {
         let left = match body.size() {
             BodySize::None | BodySize::Sized(0) => {
                 exchange.settle();
@@ -321,7 +324,7 @@ impl Settling {
             BodySize::Sized(length) => Some(length),
             BodySize::Stream => None,
         };
-        Self { body, left, exchange, tail, ended: false }
+        Self { body, left, exchange, tail, _turn: turn, ended: false }
     }
 
     fn passed(&mut self, bytes: &Bytes) {

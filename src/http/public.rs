@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicBool;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
-use actix_web::http::{Method, Version};
+use actix_web::http::{ConnectionType, Method, Version};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::FutureExt as _;
@@ -28,6 +28,7 @@ use super::request_id::{self, RequestId, RequestIds};
 use super::routes::{Found, Route, find};
 use super::signing::Checking;
 use super::streamed::Streamed;
+use super::turns::Turns;
 use super::{ApiError, body, client_ip, path, signing};
 use crate::clock::Clock;
 use crate::contexts::Contexts;
@@ -136,6 +137,9 @@ pub struct Call<B = Bytes> {
 
 /// Answers a request.
 pub async fn serve(rooms: Rc<Rooms>, request: HttpRequest, mut payload: Payload) -> HttpResponse<Settling> {
+    let is_last = request.head().connection_type() == ConnectionType::Close;
+    let turn = request.conn_data::<Turns>().map(|turns| turns.begin(is_last));
+    let is_behind_last = turn.as_ref().is_some_and(|turn| turn.is_behind_last);
     let id = rooms.request_ids.of(request.headers());
     let found = find(rooms.routes, request.method(), request.uri().path());
     let (endpoint, access) = match &found {
@@ -147,7 +151,7 @@ pub async fn serve(rooms: Rc<Rooms>, request: HttpRequest, mut payload: Payload)
     let exchange = Exchange::begin(Arc::clone(&rooms.meter), rooms.clock.clone(), endpoint, user_agent);
     let (head, exchange_held) = (request.clone(), Rc::clone(&exchange));
     let rooms_held = Rc::clone(&rooms);
-    let incoming = Incoming { rooms, request: head, id: id.clone(), exchange: exchange_held };
+    let incoming = Incoming { rooms, request: head, id: id.clone(), exchange: exchange_held, is_behind_last };
     let mut response = match AssertUnwindSafe(incoming.answer(found, &mut payload)).catch_unwind().await {
         Ok(Ok(response)) => {
             exchange.set_outcome(response.status().as_u16(), None);
@@ -176,6 +180,9 @@ pub async fn serve(rooms: Rc<Rooms>, request: HttpRequest, mut payload: Payload)
             headers.insert(HeaderName::from_static("x-mcp-key-expires"), expiry);
         }
     }
+    if is_behind_last {
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
     super::log(&request, &id, &response);
     let tail = request.conn_data::<Tail>().cloned();
     if !counted {
@@ -185,7 +192,7 @@ pub async fn serve(rooms: Rc<Rooms>, request: HttpRequest, mut payload: Payload)
         // Its answer has no body whose end could be waited for.
         exchange.settle();
     }
-    response.map_body(|_, body| Settling::new(body, exchange, tail))
+    response.map_body(|_, body| Settling::new(body, exchange, tail, turn))
 }
 
 /// A request that nobody has looked at yet.
@@ -194,6 +201,7 @@ struct Incoming {
     request: HttpRequest,
     id: RequestId,
     exchange: Rc<Exchange>,
+    is_behind_last: bool,
 }
 
 impl Incoming {
@@ -204,6 +212,10 @@ impl Incoming {
         payload: &mut Payload,
     ) -> Result<HttpResponse, ApiError> {
         let request = self.request.clone();
+        if self.is_behind_last {
+            self.client();
+            return Err(ApiError::bad_request("a request before this one closes the connection"));
+        }
         if request.uri().query().is_some_and(path::carries_key) {
             self.client();
             return Err(Refused::from(gate::Refusal::KeyInQuery).into());

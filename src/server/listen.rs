@@ -31,7 +31,7 @@ use crate::http::body::LINGER;
 
 /// How long a connection may take to send a request's head.
 const SLOWEST_HEAD: Duration = Duration::from_secs(10);
-/// How long an idle connection is kept.
+/// How long an idle connection is kept; `http::turns` sees to it behind the first answer of the public listener.
 const KEPT_IDLE: Duration = Duration::from_secs(75);
 
 /// Where to listen, and what to speak there.
@@ -176,6 +176,7 @@ fn without_delay(socket: &TcpStream) -> Result<Option<SocketAddr>, DispatchError
 fn note<T: 'static>(connection: &Connection<T>, extensions: &mut Extensions) {
     if let Some(tail) = connection.tail() {
         extensions.insert(tail.clone());
+        extensions.insert(connection.turns().clone());
     }
     note_peer(connection.socket(), extensions);
 }

@@ -73,3 +73,24 @@ fn one_slot_is_enough_for_requests_one_behind_the_other() {
     let expected: Vec<_> = (0..50).map(|number| number.to_string()).chain(["last".to_owned()]).collect();
     assert_eq!(upstream.seen().iter().map(said).collect::<Vec<_>>(), expected);
 }
+
+#[test]
+fn nothing_is_done_behind_a_request_that_closes_the_connection() {
+    let (server, upstream) = serving();
+    let (key, _) = server.key(json!({}));
+    let smuggled = chat(&key, super::SMUGGLED, "");
+    let closing = [
+        chat(&key, "first", "Connection: close\r\n"),
+        chat(&key, "first", "Connection: Close\r\n"),
+        chat(&key, "first", "Connection: keep-alive, close\r\n"),
+        chat(&key, "first", "").replace("HTTP/1.1", "HTTP/1.0"),
+    ];
+    for first in closing {
+        let bytes = format!("{first}{smuggled}{}", own(&key));
+        let (answers, is_closed) = super::exchange(server.public, bytes.as_bytes(), Duration::from_secs(5));
+        let about = format!("{first}: {answers:?}, closed: {is_closed}");
+        assert!(answers[0].0 == 200 && is_closed, "{about}");
+        assert!(answers[1..].iter().all(|answer| answer.0 == 400 && super::is_error(answer)), "{about}");
+    }
+    assert!(upstream.seen().iter().all(|seen| said(seen) == "first"));
+}

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::{expect_well, read_all, serving};
-use crate::harness::Request;
+use crate::harness::{Request, Stream};
 
 /// How many of each kind there are.
 const MANY: usize = 40;
@@ -30,6 +30,16 @@ impl Slow {
         Self { connection, what, answer: None }
     }
 
+    /// One that was answered once, and goes on slowly.
+    fn kept(to: std::net::SocketAddr) -> Self {
+        let mut connection = TcpStream::connect(to).unwrap();
+        connection.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        Stream::of(connection.try_clone().unwrap()).finish().expect(200);
+        connection.write_all(b"GET /healthz HTTP/1.1\r\n").unwrap();
+        connection.set_nonblocking(true).unwrap();
+        Self { connection, what: "a second head", answer: None }
+    }
+
     fn drip(&mut self) {
         let _ = self.connection.write_all(b"X");
         let mut piece = [0; 1000];
@@ -50,6 +60,7 @@ fn heads_that_drip_are_ended_and_hold_nobody_up() {
         [("nothing", ""), ("half a line", "GET /v1/k"), ("half a head", "GET /v1/key HTTP/1.1\r\nHost: ")];
     let open = |_| begun.map(|(what, begin)| Slow::open(server.public, what, begin));
     let mut slow: Vec<_> = (0..MANY).flat_map(open).collect();
+    slow.extend((0..MANY / 4).map(|_| Slow::kept(server.public)));
     let start = Instant::now();
     while slow.iter().any(|each| each.answer.is_none()) {
         let left: Vec<_> = slow.iter().filter(|each| each.answer.is_none()).map(|each| each.what).collect();
