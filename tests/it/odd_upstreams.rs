@@ -4,13 +4,17 @@
 //! it, a good request is answered: the key's only slot is free again, and what was left on the odd connection is
 //! nobody's answer.
 
+mod bodiless;
 mod chunks;
 mod cuts;
 mod early;
+mod ends;
 mod hangs;
 mod heads;
 mod hidden;
+mod http_1_0;
 mod huge;
+mod interim;
 mod kept;
 mod lengths;
 mod resets;

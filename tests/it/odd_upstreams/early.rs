@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -15,6 +16,10 @@ const TOO_LARGE: &str = r#"{"error":{"message":"a bit much"}}"#;
 enum Then {
     /// The rest is read, and thrown away.
     Drain,
+    /// The rest is read now and then, for as long as anybody sends.
+    DrainSlowly,
+    /// Nothing more is read.
+    Ignore,
     Reset,
 }
 
@@ -59,6 +64,12 @@ fn refuse(mut connection: TcpStream, then: Then) {
     let _ = connection.write_all(answer.as_bytes());
     match then {
         Then::Drain => while connection.read(&mut [0; 16384]).is_ok_and(|length| length > 0) {},
+        Then::DrainSlowly => {
+            while connection.read(&mut [0; 1024]).is_ok_and(|length| length > 0) {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+        Then::Ignore => std::thread::sleep(Duration::from_secs(4)),
         Then::Reset => reset(&connection),
     }
 }
@@ -87,11 +98,13 @@ fn an_answer_that_a_reset_may_have_swallowed_is_told_or_is_an_upstream_error() {
 
 #[test]
 fn an_answer_before_the_request_was_read_is_the_answer() {
-    let (_server, mut client) = serving(Then::Drain);
-    for is_streamed in [false, true] {
-        let got = client.ask(chat(&"large ".repeat(1_000_000), is_streamed));
-        assert!(got.is_failure(413, "payload_too_large"), "{}", got.told());
-        assert!(got.body.contains("a bit much"), "{}", got.told());
-        assert!(client.ask(chat("next", false)).is_good("next", false));
+    for then in [Then::Drain, Then::DrainSlowly, Then::Ignore] {
+        let (_server, mut client) = serving(then);
+        for is_streamed in [false, true] {
+            let got = client.ask(chat(&"large ".repeat(1_000_000), is_streamed));
+            assert!(got.is_failure(413, "payload_too_large"), "{then:?}: {}", got.told());
+            assert!(got.body.contains("a bit much"), "{then:?}: {}", got.told());
+            assert!(client.ask(chat("next", false)).is_good("next", false), "{then:?}");
+        }
     }
 }

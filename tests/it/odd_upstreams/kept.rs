@@ -21,6 +21,7 @@ const SAID: &[(&str, &str, bool)] = &[
     ("HTTP/1.1", "connection: keep-alive, close\r\n", false),
     ("HTTP/1.1", "connection: x-odd\r\nconnection: close\r\n", false),
     ("HTTP/1.1", "connection: close\r\nconnection: keep-alive\r\n", false),
+    ("HTTP/1.0", "", false),
     ("HTTP/1.0", "connection: close\r\n", false),
 ];
 
