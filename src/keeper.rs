@@ -14,6 +14,7 @@ mod telling;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod unwritten;
 mod watching;
 
 use std::collections::HashMap;
@@ -51,6 +52,7 @@ use log_watch::LogWatch;
 use pruning::Pruning;
 use quiet::Quiet;
 use telling::Telling;
+use unwritten::{Step as UsageStep, Unwritten};
 
 /// How often windows are kept, and how often the writer looks whether they changed: `kill -9` forgives no
 /// more than both together.
@@ -151,13 +153,14 @@ impl Keeper {
     }
 }
 
-/// Puts windows and signatures back that were kept before a restart.
+/// Puts windows and signatures back that were kept before a restart, and adds up usage that a crash left in its journal.
 pub fn restore(
     store: &Store,
     keyring: &Keyring,
     clock: &Clock,
     max_skew: Duration,
 ) -> Result<(), StoreError> {
+    store.write(|transaction| store::usage::recover(transaction).map_err(StoreError::from))?;
     let now = clock.now();
     let boot = clock.boot();
     for saved in store.read(store::windows::all)? {
@@ -194,8 +197,7 @@ struct Writer {
     rooms: Rooms,
     /// Allowances whose windows have changed since they were last written.
     unkept: HashMap<KeyId, Arc<Allowance>>,
-    /// Usage that is still to be written.
-    usage: Batch,
+    usage: Unwritten,
     last_windows: Instant,
     pruning: Pruning,
     clearing: Clearing,
@@ -213,7 +215,7 @@ struct Writer {
 /// What a batch has to do.
 struct Work {
     jobs: Vec<Job>,
-    usage: bool,
+    usage: UsageStep,
     /// What the watch found.
     findings: bool,
     windows: bool,
@@ -224,7 +226,7 @@ impl Writer {
         Self {
             rooms,
             unkept: HashMap::new(),
-            usage: Batch::default(),
+            usage: Unwritten::new(),
             last_windows: Instant::now(),
             pruning: Pruning::new(),
             clearing: Clearing::new(),
@@ -276,7 +278,7 @@ impl Writer {
             // A fault in one batch must not end the writing of all to come, nor come again with each of them.
             let written = catch_unwind(AssertUnwindSafe(|| self.carry_out(work))).unwrap_or_else(|_| {
                 tracing::error!("a batch of usage and limits was lost to a fault in mcpd");
-                self.usage = Batch::default();
+                self.usage = Unwritten::new();
                 if findings {
                     self.rooms.watch.written();
                 }
@@ -331,14 +333,16 @@ impl Writer {
             let fresh = self.rooms.meter.drain();
             self.watch(&fresh);
             self.tell(&fresh);
-            self.usage.merge(fresh);
+            self.usage.take(fresh);
         }
+        let is_waited_for = stop || jobs.iter().any(|job| matches!(job, Job::Flush { .. }));
+        let usage = if flush { self.usage.step(is_waited_for) } else { UsageStep::Nothing };
         let now = Instant::now();
         let windows_are_due =
             now.duration_since(self.last_windows) >= self.pause_of_windows() && now >= self.again;
         Work {
             jobs,
-            usage: flush && !self.usage.is_empty(),
+            usage,
             findings: flush && !self.rooms.watch.is_written(),
             windows: !self.unkept.is_empty() && (stop || windows_are_due),
         }
@@ -378,9 +382,7 @@ impl Writer {
             }
             return false;
         }
-        if work.usage {
-            self.usage = Batch::default();
-        }
+        self.usage.written(work.usage);
         if work.findings {
             self.rooms.watch.written();
         }
@@ -388,7 +390,7 @@ impl Writer {
             self.leave_windows();
         }
         // A signature may find room where what was counted does not.
-        let is_all = self.usage.is_empty() && self.rooms.watch.is_written() && self.unkept.is_empty();
+        let is_all = self.usage.is_on_disk() && self.rooms.watch.is_written() && self.unkept.is_empty();
         if is_all && std::mem::take(&mut self.failing) {
             self.note_trouble(None);
             tracing::info!("usage and limits are being written again");
@@ -429,21 +431,11 @@ impl Writer {
                 store::seals::insert(transaction, *key, seal, *expires_at)?;
             }
         }
-        if work.usage {
-            self.write_usage(transaction)?;
-        }
+        self.usage.write(transaction, work.usage)?;
         if work.findings {
             self.rooms.watch.write(transaction)?;
         }
         if work.windows { self.write_windows(transaction) } else { Ok(()) }
-    }
-
-    fn write_usage(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
-        store::usage::add(transaction, &self.usage.figures)?;
-        for (key, activity) in &self.usage.activities {
-            store::keys::note_use(transaction, *key, activity.last)?;
-        }
-        Ok(watching::write(transaction, &self.usage)?)
     }
 
     fn write_windows(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
@@ -464,6 +456,6 @@ impl Writer {
 impl Work {
     fn is_anything(&self) -> bool {
         let seals = self.jobs.iter().any(|job| matches!(job, Job::Seal { .. }));
-        seals || self.usage || self.findings || self.windows
+        seals || self.usage != UsageStep::Nothing || self.findings || self.windows
     }
 }

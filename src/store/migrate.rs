@@ -5,11 +5,12 @@ use rusqlite::{Connection, Transaction};
 use super::usage;
 
 /// The schema versions, oldest first. A shipped file is never edited.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("../../sql/0001_init.sql"),
     include_str!("../../sql/0002_contexts_and_files.sql"),
     include_str!("../../sql/0003_usage.sql"),
     include_str!("../../sql/0004_watching.sql"),
+    include_str!("../../sql/0005_usage_journal.sql"),
 ];
 
 /// The newest schema that this binary knows.

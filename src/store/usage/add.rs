@@ -24,12 +24,44 @@ pub fn add<'a>(
     connection: &Connection,
     counted: impl IntoIterator<Item = (&'a Bucket, &'a Figures)>,
 ) -> rusqlite::Result<()> {
+    let whole = |(bucket, figures)| (Counted::of(bucket), figures);
+    add_all(connection, counted.into_iter().map(whole))
+}
+
+/// What figures were counted for.
+#[derive(Clone, Copy)]
+pub(super) struct Counted<'a> {
+    pub(super) minute: i64,
+    pub(super) key: Option<KeyId>,
+    pub(super) endpoint: &'a str,
+    pub(super) status: u16,
+    /// Empty where there is none.
+    pub(super) model: &'a str,
+}
+
+impl<'a> Counted<'a> {
+    fn of(bucket: &'a Bucket) -> Self {
+        let Bucket { minute, key, endpoint, status, model } = bucket;
+        Self {
+            minute: *minute,
+            key: *key,
+            endpoint,
+            status: *status,
+            model: model.as_deref().unwrap_or_default(),
+        }
+    }
+}
+
+pub(super) fn add_all<'a>(
+    connection: &Connection,
+    counted: impl IntoIterator<Item = (Counted<'a>, &'a Figures)>,
+) -> rusqlite::Result<()> {
     let mut numbers = Numbers { connection, owners: HashMap::new(), series: HashMap::new() };
     let mut rows: BTreeMap<Place, Figures> = BTreeMap::new();
-    for (bucket, figures) in counted {
-        let (own, series) = (numbers.owner(bucket.key)?, numbers.series(bucket)?);
+    for (counted, figures) in counted {
+        let (own, series) = (numbers.owner(counted.key)?, numbers.series(counted)?);
         for tier in Tier::ALL {
-            let start = tier.start_of(bucket.minute * Tier::Minute.seconds());
+            let start = tier.start_of(counted.minute * Tier::Minute.seconds());
             for owner in [EVERYBODY, own] {
                 rows.entry(Place { tier, start, owner, series }).or_default().merge(figures);
             }
@@ -62,8 +94,8 @@ impl<'a> Numbers<'a> {
         Ok(number)
     }
 
-    fn series(&mut self, bucket: &'a Bucket) -> rusqlite::Result<i64> {
-        let series = (bucket.endpoint, bucket.status, bucket.model.as_deref().unwrap_or_default());
+    fn series(&mut self, counted: Counted<'a>) -> rusqlite::Result<i64> {
+        let series = (counted.endpoint, counted.status, counted.model);
         if let Some(number) = self.series.get(&series) {
             return Ok(*number);
         }

@@ -5,6 +5,7 @@
 
 mod add;
 mod histograms;
+mod journal;
 mod plan;
 mod prune;
 mod query;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 pub use add::add;
 pub(super) use histograms::{register_for_migration, register_functions};
+pub use journal::{clear, note, recover};
 pub use prune::delete_before;
 pub use query::{MOST_ROWS, models_of, sum};
 pub use verify::{Check, Difference, Verification, verify};

@@ -123,6 +123,42 @@ fn counted(traffic: &[(Bucket, Figures)]) -> Connection {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(50))]
+
+    #[test]
+    fn what_a_crash_left_in_the_journal_is_added_up_as_it_was_counted(
+        counted in proptest::collection::vec(request(100_000), 0..30),
+    ) {
+        let rows = |database: &Connection| -> Vec<(i64, i64, i64, String, Vec<u8>)> {
+            // By what they stand for: numbers are given out in the order of what comes first.
+            let mut all = database
+                .prepare(
+                    "SELECT step, start, requests * 1000000 + prompt_tokens, key_id || endpoint || status || model
+                         || latency_sum || ' ' || latency_max || ' ' || bytes_in || ' ' || bytes_out || ' '
+                         || completion_tokens || ' ' || estimated, latencies
+                     FROM usage JOIN usage_owners ON usage_owners.number = owner
+                     JOIN usage_series ON usage_series.number = series
+                     ORDER BY 1, 2, 4",
+                )
+                .unwrap();
+            let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?));
+            all.query_map([], row).unwrap().collect::<rusqlite::Result<_>>().unwrap()
+        };
+        let (added, journaled) = (database(), database());
+        add(&added, counted.iter().map(|(bucket, figures)| (bucket, figures))).unwrap();
+        for (bucket, figures) in &counted {
+            note(&journaled, [(bucket, figures)]).unwrap();
+        }
+        prop_assert!(rows(&journaled).is_empty());
+        recover(&journaled).unwrap();
+        prop_assert_eq!(rows(&journaled), rows(&added));
+        // Once.
+        recover(&journaled).unwrap();
+        prop_assert_eq!(rows(&journaled), rows(&added));
+    }
+}
+
+proptest! {
     #![proptest_config(ProptestConfig::with_cases(6))]
 
     #[test]

@@ -16,6 +16,9 @@ use crate::harness::binary::{CONFIG, command};
 use crate::harness::pty::Terminal;
 use crate::harness::{Binary, Folder, Request, eventually};
 
+/// The schema of this mcpd.
+const SCHEMA: u32 = 5;
+
 fn mode(path: &Path) -> u32 {
     path.metadata().unwrap().permissions().mode() & 0o777
 }
@@ -73,7 +76,7 @@ fn a_backup_restored_onto_a_fresh_install_has_all_there_was() {
     let rows = rows["data"].as_array().unwrap();
     assert_eq!(rows.len(), 1, "{rows:?}");
     assert_eq!((&rows[0]["actor"], &rows[0]["target"]), (&json!({"via": "system"}), &json!("database")));
-    let after = json!({"file": copy.to_str(), "bytes": copy.metadata().unwrap().len(), "schema": 4});
+    let after = json!({"file": copy.to_str(), "bytes": copy.metadata().unwrap().len(), "schema": SCHEMA});
     assert_eq!(rows[0]["after"], after);
 }
 
@@ -233,7 +236,7 @@ fn the_database_that_is_replaced_is_kept_with_its_log() {
     assert!(data.join("mcpd.db-wal").metadata().unwrap().len() > 0);
     let told = run(&folder, &["restore", "copy.db", "--yes", "--json"]).done();
     let told: Value = serde_json::from_str(&told).unwrap();
-    assert_eq!(told["schema"], 4);
+    assert_eq!(told["schema"], SCHEMA);
     assert_eq!(told["configuration"], folder.path().join("mcpd.toml").display().to_string());
     let kept = PathBuf::from(told["kept"].as_str().unwrap());
     let name = kept.file_name().unwrap().to_str().unwrap().to_owned();
@@ -508,12 +511,15 @@ fn a_database_is_kept_as_it_was_before_its_schema_changes() {
     fs::write(data.join("mcpd.db.before-schema-unfinished"), "half").unwrap();
     let binary = Binary::start_in(folder);
     let kept = named(&data, "mcpd.db.before-schema");
-    assert!(kept.len() == 1 && kept[0].starts_with("mcpd.db.before-schema-4-20"), "{kept:?}");
+    assert!(
+        kept.len() == 1 && kept[0].starts_with(&format!("mcpd.db.before-schema-{SCHEMA}-20")),
+        "{kept:?}"
+    );
     let kept = data.join(&kept[0]);
     assert!(binary.log().contains(kept.file_name().unwrap().to_str().unwrap()), "{}", binary.log());
     assert_eq!((mode(&kept), look(&kept)), (0o600, (3, vec!["old".to_owned()])));
     let folder = Binary::start_in(binary.end("TERM")).end("TERM");
-    assert_eq!(look(&data.join("mcpd.db")), (4, vec!["old".to_owned()]));
+    assert_eq!(look(&data.join("mcpd.db")), (SCHEMA, vec!["old".to_owned()]));
     assert_eq!(named(&data, "mcpd.db.before-schema").len(), 1, "the next start needs none");
     // It can be gone back to, and on from there.
     for _ in 0..3 {
@@ -523,7 +529,7 @@ fn a_database_is_kept_as_it_was_before_its_schema_changes() {
     assert_eq!(named(&data, "mcpd.db.before-restore").len(), 3);
     assert_eq!(look(&data.join("mcpd.db")).0, 3);
     let folder = Binary::start_in(folder).end("TERM");
-    assert_eq!(look(&data.join("mcpd.db")).0, 4);
+    assert_eq!(look(&data.join("mcpd.db")).0, SCHEMA);
     drop(folder);
     // A new one has nothing to keep.
     let binary = Binary::start("");
@@ -555,7 +561,7 @@ fn a_start_that_is_told_to_stop_does_not_go_on_to_change_the_schema() {
         assert_eq!(named(&data, "mcpd.db."), ["mcpd.db.lock"]);
     }
     let binary = Binary::start_in(folder);
-    assert_eq!(look(&binary.path("data/mcpd.db")).0, 4);
+    assert_eq!(look(&binary.path("data/mcpd.db")).0, SCHEMA);
 }
 
 #[test]
@@ -568,9 +574,9 @@ fn a_start_that_was_killed_in_a_schema_change_leaves_no_second_copy() {
     let folder = Binary::start_in(folder).end("TERM");
     let first = data.join(&named(&data, "mcpd.db.before-schema")[0]);
     // As killed ones left them, a while ago; and one of something else.
-    let left = data.join("mcpd.db.before-schema-4-2026-01-01-000000");
+    let left = data.join(format!("mcpd.db.before-schema-{SCHEMA}-2026-01-01-000000"));
     fs::rename(&first, &left).unwrap();
-    let other = data.join("mcpd.db.before-schema-4-2026-01-02-000000");
+    let other = data.join(format!("mcpd.db.before-schema-{SCHEMA}-2026-01-02-000000"));
     make_schema_three(&other);
     Connection::open(&other).unwrap().execute_batch("UPDATE keys SET name = 'other'").unwrap();
     fs::write(data.join("mcpd.db"), old).unwrap();
