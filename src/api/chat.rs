@@ -1,7 +1,7 @@
 //! Chat completions and completions.
 
 use actix_web::HttpResponse;
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderName};
 
 use super::expand::expand;
 use super::relay::Relay;
@@ -11,6 +11,8 @@ use crate::http::exchange::Certainty;
 use crate::http::public::Call;
 use crate::http::{ApiError, body};
 use crate::upstream::{Answer, Ask, Shape};
+
+const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// Answers a chat.
 pub(super) async fn chat(call: Call) -> Result<HttpResponse, ApiError> {
@@ -49,7 +51,7 @@ async fn complete(call: Call, shape: Shape) -> Result<HttpResponse, ApiError> {
                 if exchange.is_over() {
                     return Err(ApiError::key_ended());
                 }
-                append.append(transcript::of_answer(&whole.body)?).await?;
+                Box::pin(append.append(transcript::of_answer(&whole.body)?)).await?;
             }
             Ok(response.content_type("application/json").body(whole.body))
         }
@@ -57,7 +59,7 @@ async fn complete(call: Call, shape: Shape) -> Result<HttpResponse, ApiError> {
             .content_type("text/event-stream")
             .insert_header((header::CACHE_CONTROL, "no-cache"))
             // nginx in front would hold events back otherwise.
-            .insert_header(("x-accel-buffering", "no"))
+            .insert_header((BUFFERING, "no"))
             .body(Relay::new(*events, exchange, prompt, append))),
     }
 }

@@ -3,8 +3,9 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -23,6 +24,7 @@ use crate::upstream::{Ask, Shape};
 
 /// What a part that names a file has in it.
 const FILE_ID: &[u8] = b"\"file_id\"";
+static FILE_ID_FINDER: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(FILE_ID));
 
 /// What is to be appended to a context once a chat is answered.
 pub(super) struct Append {
@@ -37,10 +39,15 @@ pub(super) async fn expand(
     exchange: &Exchange,
     ask: Ask,
 ) -> Result<(Ask, Option<Append>), ApiError> {
-    let calls = ask.own_fields > 0 || memchr::memmem::find(&ask.body, FILE_ID).is_some();
+    let calls = ask.own_fields > 0 || FILE_ID_FINDER.find(&ask.body).is_some();
     if ask.shape != Shape::Chat || !calls {
         return Ok((ask, None));
     }
+    // Seldom: what it needs is not carried along by all others.
+    Box::pin(put_in(rooms, exchange, ask)).await
+}
+
+async fn put_in(rooms: &Rooms, exchange: &Exchange, ask: Ask) -> Result<(Ask, Option<Append>), ApiError> {
     let stored = Stored::open(rooms, exchange, &ask)?;
     let append = match stored.context.filter(|_| ask.context_append) {
         Some(context) => {

@@ -114,8 +114,7 @@ impl Gate {
     }
 
     /// Decides whether a request may pass. The order of the steps is the contract.
-    pub fn admit(&self, request: &Request<'_>, demand: Demand) -> Result<Permit, Refused> {
-        let now = self.clock.now();
+    pub fn admit(&self, request: &Request<'_>, demand: Demand, now: Now) -> Result<Permit, Refused> {
         let Identified { entry, findings } = self.identify(request, now)?;
         match checks::demand(&entry.key.settings, demand) {
             Ok(found) => self.take(entry, demand, findings.union(found), now),

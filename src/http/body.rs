@@ -1,5 +1,8 @@
 //! Request bodies.
 
+use std::borrow::Cow;
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
@@ -42,6 +45,28 @@ pub async fn discard(payload: &mut Payload) {
     let _ = timeout(LINGER, all).await;
 }
 
+/// Takes off what has come of a refused body, which with short ones is all of it: the connection is kept then, and
+/// being refused costs a client no new one, nor the server.
+pub async fn skim(payload: &mut Payload) {
+    let mut has_waited = false;
+    poll_fn(|cx| {
+        loop {
+            match payload.poll_next_unpin(cx) {
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(None | Some(Err(_))) => return Poll::Ready(()),
+                Poll::Pending if has_waited => return Poll::Ready(()),
+                Poll::Pending => {
+                    // The framework reads the body that came with the head only after it was asked once.
+                    has_waited = true;
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+            }
+        }
+    })
+    .await;
+}
+
 /// Tells whether an HTTP/1 head says that no body follows (RFC 9112, 6.3). Where it offers WebSocket the
 /// framework takes all that ever comes for one.
 fn is_without_body(request: &HttpRequest) -> bool {
@@ -53,7 +78,7 @@ fn is_without_body(request: &HttpRequest) -> bool {
 
 /// Fails early if the head says already that the body is too long.
 pub fn check_length(request: &HttpRequest, most: u64) -> Result<(), ApiError> {
-    let length = request.headers().get("content-length").and_then(|value| value.to_str().ok()?.parse().ok());
+    let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     if length.is_some_and(|length: u64| length > most) {
         return Err(ApiError::too_large(most));
     }
@@ -94,9 +119,11 @@ fn is_packed(headers: &HeaderMap) -> bool {
 }
 
 /// What the body is said to be, in small letters and without parameters.
-fn kind(headers: &HeaderMap) -> Option<String> {
+fn kind(headers: &HeaderMap) -> Option<Cow<'_, str>> {
     let text = headers.get(CONTENT_TYPE)?.to_str().unwrap_or_default();
-    Some(text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+    let kind = text.split(';').next().unwrap_or_default().trim();
+    let is_small = !kind.bytes().any(|byte| byte.is_ascii_uppercase());
+    Some(if is_small { kind.into() } else { kind.to_ascii_lowercase().into() })
 }
 
 /// Returns what a client is told of a body that broke off.

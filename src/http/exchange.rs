@@ -111,8 +111,8 @@ impl Exchange {
     }
 
     /// Returns when the request came in.
-    pub const fn began_at(&self) -> Timestamp {
-        self.started.wall
+    pub const fn began(&self) -> Now {
+        self.started
     }
 
     /// Returns whose request it is, if that is known.

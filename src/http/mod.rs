@@ -22,7 +22,6 @@ mod signing;
 pub mod streamed;
 pub mod turns;
 
-use actix_web::http::header::HeaderName;
 use actix_web::{HttpRequest, HttpResponse};
 
 pub use error::ApiError;
@@ -39,6 +38,6 @@ pub fn log<B>(request: &HttpRequest, id: &request_id::RequestId, response: &Http
 
 /// Puts a request's id on its answer, and a line about both into the log.
 pub fn sign(request: &HttpRequest, id: &request_id::RequestId, response: &mut HttpResponse) {
-    response.headers_mut().insert(HeaderName::from_static(request_id::HEADER), id.header());
+    response.headers_mut().insert(request_id::HEADER, id.header());
     log(request, id, response);
 }

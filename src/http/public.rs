@@ -39,6 +39,8 @@ use crate::meter::Meter;
 use crate::store::Store;
 use crate::upstream::Client;
 
+const EXPIRES: HeaderName = HeaderName::from_static("x-mcp-key-expires");
+
 /// What a worker of the public listener works with.
 pub struct Rooms {
     /// Who may pass.
@@ -166,18 +168,22 @@ pub async fn serve(rooms: Rc<Rooms>, request: HttpRequest, mut payload: Payload)
         // The panic itself is in the log already.
         Err(_) => refuse(&ApiError::Internal, &exchange),
     };
-    if response.status().is_client_error() && request.version() == Version::HTTP_2 {
-        body::discard(&mut payload).await;
+    if response.status().is_client_error() {
+        if request.version() == Version::HTTP_2 {
+            Box::pin(body::discard(&mut payload)).await;
+        } else {
+            body::skim(&mut payload).await;
+        }
     }
     let headers = response.headers_mut();
-    headers.insert(HeaderName::from_static(request_id::HEADER), id.header());
+    headers.insert(request_id::HEADER, id.header());
     if let Some(quota) = exchange.quota() {
         for (name, value) in quota_headers(quota) {
             headers.insert(name, value);
         }
         if let Some(expiry) = exchange.expiry() {
             let expiry = HeaderValue::try_from(expiry.to_string()).expect("RFC 3339 is ASCII");
-            headers.insert(HeaderName::from_static("x-mcp-key-expires"), expiry);
+            headers.insert(EXPIRES, expiry);
         }
     }
     if is_behind_last {
@@ -232,7 +238,7 @@ impl Incoming {
             return self.hand_over(route.handler, &mut Payload::None, None, parameter).await;
         };
         let bearer = bearer(&request)?;
-        let permit = self.rooms.gate.admit(&self.gate_request(bearer), demand)?;
+        let permit = self.rooms.gate.admit(&self.gate_request(bearer), demand, self.exchange.began())?;
         self.exchange.admit(permit);
         let checking = signing::begin(&self.rooms, &self.exchange, request.headers(), bearer)?;
         self.hand_over(route.handler, payload, checking, parameter).await
@@ -243,7 +249,7 @@ impl Incoming {
         self,
         handler: Handler,
         payload: &mut Payload,
-        checking: Option<Checking>,
+        checking: Option<Box<Checking>>,
         parameter: String,
     ) -> Result<HttpResponse, ApiError> {
         match handler {
@@ -294,7 +300,11 @@ impl Incoming {
         (client, peer)
     }
 
-    async fn take_body(&self, payload: &mut Payload, checking: Option<Checking>) -> Result<Bytes, ApiError> {
+    async fn take_body(
+        &self,
+        payload: &mut Payload,
+        checking: Option<Box<Checking>>,
+    ) -> Result<Bytes, ApiError> {
         let body = body::take(&self.request, payload, self.rooms.live.max_json_bytes).await?;
         self.exchange.set_bytes_in(body.len() as u64);
         if self.exchange.is_over() {
@@ -303,7 +313,7 @@ impl Incoming {
         }
         if let Some(mut checking) = checking {
             checking.update(&body);
-            signing::accept(&self.rooms, &self.exchange, checking).await?;
+            Box::pin(signing::accept(&self.rooms, &self.exchange, checking)).await?;
         }
         Ok(body)
     }

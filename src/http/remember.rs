@@ -39,7 +39,7 @@ impl Refusal<'_> {
         let agent: String = agent.chars().filter(|letter| !letter.is_control()).take(LONGEST_AGENT).collect();
         Asker {
             id: self.id.as_str().to_owned(),
-            at: self.exchange.began_at(),
+            at: self.exchange.began().wall,
             method: path::for_log(self.request.method().as_str()),
             path: path::for_log(self.request.uri().path()),
             client: self.exchange.client(),

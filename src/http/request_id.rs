@@ -3,15 +3,15 @@
 use std::cell::Cell;
 
 use crate::domain::{alphabet, token};
-use actix_web::http::header::{HeaderMap, HeaderValue};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 
 /// The header that carries it.
-pub const HEADER: &str = "x-request-id";
+pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Makes request ids: each worker has its own random beginning and counts on from there.
 #[derive(Debug)]
 pub struct RequestIds {
-    worker: String,
+    worker: [u8; 12],
     next: Cell<u64>,
 }
 
@@ -23,7 +23,7 @@ impl RequestIds {
     /// Returns a source of ids for one worker; `random` is drawn once for the process.
     pub fn new(random: [u8; 10], worker: usize) -> Self {
         let number: [u8; 2] = alphabet::encode(worker as u64);
-        let worker = [alphabet::as_str(&random), alphabet::as_str(&number)].concat();
+        let worker = std::array::from_fn(|at| if at < 10 { random[at] } else { number[at - 10] });
         Self { worker, next: Cell::new(1) }
     }
 
@@ -36,8 +36,10 @@ impl RequestIds {
     fn new_id(&self) -> RequestId {
         let number = self.next.get();
         self.next.set(number + 1);
-        let id = format!("req_{}{}", self.worker, alphabet::as_str(&alphabet::encode::<8>(number)));
-        RequestId(id.try_into().expect("ASCII letters and digits"))
+        let mut id = *b"req_01234567890123456789";
+        id[4..16].copy_from_slice(&self.worker);
+        id[16..].copy_from_slice(&alphabet::encode::<8>(number));
+        RequestId(HeaderValue::from_bytes(&id).expect("ASCII letters and digits"))
     }
 }
 
@@ -78,7 +80,7 @@ mod tests {
         let ids = RequestIds::new(*b"0123456789", 1);
         for (own, kept) in cases {
             let mut headers = HeaderMap::new();
-            headers.insert(HEADER.try_into().unwrap(), HeaderValue::from_str(own).unwrap());
+            headers.insert(HEADER, HeaderValue::from_str(own).unwrap());
             assert_eq!(ids.of(&headers).as_str() == own, kept, "{own}");
         }
     }

@@ -30,7 +30,7 @@ pub fn begin(
     exchange: &Exchange,
     headers: &HeaderMap,
     bearer: Option<&[u8]>,
-) -> Result<Option<Checking>, ApiError> {
+) -> Result<Option<Box<Checking>>, ApiError> {
     let Signing { required, skew } = rooms.live.signing;
     let permit = exchange.permit()?;
     let invalid = |error| permit.refuse(Refusal::InvalidSignature(error));
@@ -41,11 +41,11 @@ pub fn begin(
     signature.check_age(rooms.clock.now().wall, skew.of(&signature)).map_err(invalid)?;
     let token = bearer.and_then(|bearer| Token::parse(bearer).ok()).expect("the gate has read it");
     let verifier = signature.verifier(&token);
-    Ok(Some(Checking { signature, verifier }))
+    Ok(Some(Box::new(Checking { signature, verifier })))
 }
 
 /// Accepts the signature of a body that was read to its end, for the first and only time, and writes that down.
-pub async fn accept(rooms: &Rooms, exchange: &Exchange, checking: Checking) -> Result<(), ApiError> {
+pub async fn accept(rooms: &Rooms, exchange: &Exchange, checking: Box<Checking>) -> Result<(), ApiError> {
     let skew = rooms.live.signing.skew;
     let now = rooms.clock.now();
     let (entry, seal) = {

@@ -34,7 +34,7 @@ pub struct Pieces {
 
 struct Source {
     payload: Payload,
-    checking: Option<Checking>,
+    checking: Option<Box<Checking>>,
     read: u64,
     /// As many bytes are taken.
     most: u64,
@@ -49,7 +49,7 @@ struct Source {
 impl Streamed {
     pub(super) fn new(
         payload: Payload,
-        checking: Option<Checking>,
+        checking: Option<Box<Checking>>,
         exchange: Rc<Exchange>,
         rooms: Rc<Rooms>,
         version: Version,

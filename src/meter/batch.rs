@@ -1,10 +1,11 @@
 //! What was counted between two drains.
 
-use std::collections::HashMap;
-
 use super::{Activity, Record, Reports, Sightings};
 use crate::domain::id::KeyId;
 use crate::domain::usage::{Bucket, Figures};
+
+/// Keys of these maps are the server's own words, or few: nobody outside can choose many that collide.
+pub(super) type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
 
 /// Answers counted but not yet kept.
 #[derive(Debug, Default)]
@@ -46,6 +47,10 @@ impl Batch {
 
     /// Adds what was counted elsewhere, or later.
     pub fn merge(&mut self, other: Self) {
+        if self.is_empty() {
+            *self = other;
+            return;
+        }
         for (key, activity) in other.activities {
             self.note_use(key, activity);
         }

@@ -24,7 +24,7 @@ static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 /// client that is known already costs no allocation.
 #[derive(Debug, Default)]
 pub struct Sightings {
-    seen: HashMap<u64, (Sighting, Seen)>,
+    seen: super::batch::HashMap<u64, (Sighting, Seen)>,
     /// How many of them each key has.
     of_key: HashMap<Option<KeyId>, usize>,
 }

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 
 use serde_json::json;
 
-use crate::harness::{Answer, Request, TestServer, escape, eventually};
+use crate::harness::{Answer, Request, Stream, TestServer, escape, eventually};
 
 /// What a route asks of its caller.
 #[derive(Clone, Copy)]
@@ -279,6 +279,23 @@ fn the_scheme_is_bearer_in_any_letter_case_and_nothing_else() {
         let request = Request::get("/v1/key").header(name, format!("Bearer {key}"));
         request.send(server.public).expect_error(401, "missing_api_key");
     }
+}
+
+#[test]
+fn being_refused_costs_no_connection() {
+    let server = TestServer::start();
+    let (key, _) = server.key(json!({"scopes": ["models:read"]}));
+    let chat = json!({"model": "echo", "messages": [{"role": "user", "content": "x".repeat(1_000)}]});
+    let mut connection = TcpStream::connect(server.public).unwrap();
+    for (bearer, status) in [(UNKNOWN, 401), (key.as_str(), 403), (UNKNOWN, 401)] {
+        let request = Request::post("/v1/chat/completions", &chat).bearer(bearer);
+        connection.write_all(&request.header("Connection", "keep-alive").bytes()).unwrap();
+        let answer = Stream::of(connection.try_clone().unwrap()).finish().expect(status);
+        assert_eq!(answer.header("connection"), None);
+    }
+    let request = Request::get("/v1/key").bearer(&key).header("Connection", "keep-alive");
+    connection.write_all(&request.bytes()).unwrap();
+    Stream::of(connection.try_clone().unwrap()).finish().expect(200);
 }
 
 #[test]

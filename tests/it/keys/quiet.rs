@@ -114,7 +114,7 @@ fn a_use_counts_from_the_moment_it_is_let_through_though_it_is_not_written_down_
     let plans = BTreeMap::from([("standard".to_owned(), NonZeroU32::new(60))]);
     let plans = Plans::new(plans, "standard".to_owned()).unwrap();
     let keys = Keys::load(store, plans, clock.clone()).unwrap();
-    let gate = Gate::new(keys.keyring(), 10, clock, channel().0, Arc::default());
+    let gate = Gate::new(keys.keyring(), 10, clock.clone(), channel().0, Arc::default());
 
     let pass = |seconds| hand.advance(Duration::from_secs(seconds));
     let order = Order { actor: Actor::System, idempotency: None };
@@ -132,12 +132,12 @@ fn a_use_counts_from_the_moment_it_is_let_through_though_it_is_not_written_down_
     let localhost = [127, 0, 0, 1].into();
     let request =
         gate::Request { bearer: Some(token.expose().as_bytes()), client: Some(localhost), peer: localhost };
-    drop(gate.admit(&request, Demand::AnyKey).unwrap());
+    drop(gate.admit(&request, Demand::AnyKey, clock.now()).unwrap());
     assert!(!look());
     pass(DAY - 1);
     assert!(!look());
     // One that lasts is a use until it ends.
-    let permit = gate.admit(&request, Demand::AnyKey).unwrap();
+    let permit = gate.admit(&request, Demand::AnyKey, clock.now()).unwrap();
     pass(2 * DAY);
     assert!(!look());
     drop(permit);
@@ -152,7 +152,7 @@ fn a_use_counts_from_the_moment_it_is_let_through_though_it_is_not_written_down_
         let looking = scope.spawn(look);
         // By then it waits; if not, it sees the use all the same.
         thread::sleep(Duration::from_millis(300));
-        drop(gate.admit(&request, Demand::AnyKey).unwrap());
+        drop(gate.admit(&request, Demand::AnyKey, clock.now()).unwrap());
         others.execute_batch("COMMIT").unwrap();
         assert!(!looking.join().unwrap());
     });
