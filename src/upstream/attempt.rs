@@ -109,7 +109,8 @@ impl Attempt<'_> {
         let ask_usage = server.tells_stream_usage(&self.offer.name);
         let mut response = self.send(ask, ask.body_for(&self.offer.name, ask_usage)).await?;
         if !is_success(&response) {
-            response = Box::pin(self.ask_without_options(ask, response)).await?;
+            let added_options = ask.stream && ask_usage && !ask.include_usage;
+            response = Box::pin(self.ask_again(ask, response, added_options)).await?;
         }
         let answer = if ask.stream {
             self.stream(response, Reader::OpenAi(openai::Reader::new(ask.include_usage)))?
@@ -121,11 +122,14 @@ impl Attempt<'_> {
         Ok(self.answered(answer, Vec::new()))
     }
 
-    /// Asks again, if that was refused which was added for mcpd's own sake; fails with the refusal if not.
-    async fn ask_without_options(&self, ask: &Ask, mut refused: Response) -> Result<Response, UpstreamError> {
-        let server = &self.offer.server;
+    /// Asks again without the options, if they were added for mcpd's own sake and refused; fails with the refusal if not.
+    async fn ask_again(
+        &self,
+        ask: &Ask,
+        mut refused: Response,
+        added_options: bool,
+    ) -> Result<Response, UpstreamError> {
         let error = self.error_body(&mut refused).await?;
-        let added_options = ask.stream && !ask.include_usage && server.tells_stream_usage(&self.offer.name);
         if !(added_options && memchr::memmem::find(&error, b"stream_options").is_some()) {
             return Err(self.refused(&refused, &error));
         }
@@ -135,7 +139,7 @@ impl Attempt<'_> {
             let error = self.error_body(&mut response).await?;
             return Err(self.refused(&response, &error));
         }
-        server.note_refused_stream_options(&self.offer.name);
+        self.offer.server.note_refused_stream_options(&self.offer.name);
         Ok(response)
     }
 

@@ -1,5 +1,8 @@
 //! What a stream counts: asked of the upstream, shown to whom it is due, counted once.
 
+use std::sync::mpsc::channel;
+use std::sync::{Barrier, Mutex};
+
 use serde_json::{Value, json};
 
 use super::{ANSWER, USAGE, WORD, only_row, open, serving, streamed};
@@ -101,6 +104,39 @@ fn an_upstream_that_refuses_to_be_asked_for_usage_is_asked_again_without() {
         (&json!(2), &json!(2), &json!(4))
     );
     assert!(row["prompt_tokens"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn requests_that_are_refused_for_it_at_once_are_each_asked_again() {
+    let (first_is_done, wait_for_first) = channel::<()>();
+    let (both_came, wait_for_first) = (Barrier::new(2), Mutex::new(wait_for_first));
+    let (server, _upstream) = serving(move |seen, connection| {
+        if seen.json().get("stream_options").is_none() {
+            write_stream(connection, &[WORD, "[DONE]"]);
+            return true;
+        }
+        // The second is refused once the first was answered without: by then it is known.
+        if !both_came.wait().is_leader() {
+            wait_for_first.lock().unwrap().recv().unwrap();
+        }
+        write_json(
+            connection,
+            400,
+            &json!({"error": {"message": "Extra inputs are not permitted: stream_options"}}),
+        );
+        true
+    });
+    let (key, _) = server.key(json!({}));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            let (server, key, done) = (&server, &key, first_is_done.clone());
+            scope.spawn(move || {
+                assert_eq!(open(server, key, &json!({})).events(), [WORD, "[DONE]"]);
+                // The second finds nobody waiting any more.
+                let _ = done.send(());
+            });
+        }
+    });
 }
 
 #[test]
