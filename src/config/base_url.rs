@@ -2,6 +2,8 @@
 
 use std::net::Ipv6Addr;
 
+use rustls::pki_types::ServerName;
+
 use super::error::Problem;
 use super::kind::Kind;
 
@@ -22,6 +24,9 @@ impl BaseUrl {
             return Err(Problem::BadUrl(
                 "must name a host instead of an IPv6 address: certificates of those cannot be checked",
             ));
+        }
+        if scheme == "https" && !can_be_certified(authority) {
+            return Err(Problem::BadUrl("must name a host that a certificate can have"));
         }
         let path = fit(path.trim_end_matches('/'), kind)?;
         Ok(Self(format!("{scheme}://{}{path}", authority.to_ascii_lowercase())))
@@ -79,6 +84,12 @@ fn is_host(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c))
 }
 
+/// Tells whether the authority's host can stand in a certificate: connections to another cannot be encrypted.
+fn can_be_certified(authority: &str) -> bool {
+    let host = authority.split(':').next().unwrap_or_default();
+    ServerName::try_from(host).is_ok()
+}
+
 fn is_port(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port > 0)
 }
@@ -109,6 +120,8 @@ mod tests {
             (Kind::OpenAi, "https://models.example/api/v4", "https://models.example/api/v4"),
             (Kind::OpenAi, "http://[::1]:8000", "http://[::1]:8000/v1"),
             (Kind::OpenAi, "http://vllm_1", "http://vllm_1/v1"),
+            (Kind::OpenAi, "https://vllm_1:8000", "https://vllm_1:8000/v1"),
+            (Kind::OpenAi, "https://127.0.0.1", "https://127.0.0.1/v1"),
             (Kind::Anthropic, "https://api.anthropic.com", "https://api.anthropic.com"),
             (Kind::Anthropic, "https://api.anthropic.com/", "https://api.anthropic.com"),
             (Kind::Anthropic, "https://api.anthropic.com/v1/", "https://api.anthropic.com"),
@@ -139,6 +152,8 @@ mod tests {
             ("http://host:+80", "must have a port"),
             ("http://[::1]8000", "must have a port"),
             ("https://[::1]:8000", "must name a host instead of an IPv6 address"),
+            ("https://a..b", "must name a host that a certificate"),
+            ("https://vllm-:8000", "must name a host that a certificate"),
             ("http://user:secret@host", "must name no user"),
             ("http://host/v1?key=secret", "must have no query"),
             ("http://host/v1#secret", "must have no query"),
