@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::http::ApiError;
 use crate::http::public::Call;
+use crate::store::StoreError;
 
 /// Answers as long as the process runs.
 pub(super) async fn live(_: Call) -> Result<HttpResponse, ApiError> {
@@ -19,13 +20,12 @@ pub(super) async fn ready(call: Call) -> Result<HttpResponse, ApiError> {
         return Err(ApiError::Stopping);
     }
     let store = std::sync::Arc::clone(&call.rooms.store);
-    if !store.has_its_files() {
-        return Err(ApiError::StorageUnavailable);
-    }
-    let readable = web::block(move || store.read(|db| db.query_row("SELECT 1", [], |_| Ok(())))).await;
-    match readable {
-        Ok(Ok(())) => Ok(super::json(&json!({"status": "ready"}))),
-        Ok(Err(error)) => Err(error.into()),
+    let look =
+        move || Ok(store.has_its_files() && store.read(|db| db.query_row("SELECT 1", [], |_| Ok(true)))?);
+    match web::block(look).await {
+        Ok(Ok(false)) => Err(ApiError::StorageUnavailable),
+        Ok(Ok(true)) => Ok(super::json(&json!({"status": "ready"}))),
+        Ok(Err(error)) => Err(StoreError::into(error)),
         Err(_) => Err(ApiError::Stopping),
     }
 }
