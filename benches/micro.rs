@@ -29,17 +29,12 @@ fn keyring(count: u32) -> (Arc<Keyring>, Vec<Token>) {
     for number in 0..count {
         let token = Token::random(&random).unwrap();
         let id = KeyId::random(&random).unwrap();
-        let key = Key {
+        let key = Key::new(
             id,
-            hint: token.hint(),
-            allowance: id,
-            settings: Settings::new(Name::parse("A key").unwrap(), Scopes::EVERY, "standard"),
-            created_at: Timestamp::from_seconds(0),
-            revoked_at: None,
-            rotated_from: None,
-            rotated_to: None,
-            rotated_at: None,
-        };
+            token.hint(),
+            Settings::new(Name::parse("A key").unwrap(), Scopes::EVERY, "standard"),
+            Timestamp::from_seconds(0),
+        );
         keyring.put(key, keyring.digest(&token), u32::MAX);
         if number % (count / 1_000).max(1) == 0 {
             tokens.push(token);

@@ -1,14 +1,14 @@
 //! One connection of the load: writes requests that are ready made, and finds the ends of answers.
 
-use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
 
 use mio::net::TcpStream;
 
+use crate::socket::Socket;
+
 /// A client's connection, with at most one request in flight.
 pub struct Connection {
-    pub socket: TcpStream,
-    unsent: Vec<u8>,
+    pub socket: Socket,
     answer: Answer,
 }
 
@@ -46,33 +46,16 @@ impl Connection {
         let socket = std::net::TcpStream::connect(to).expect("the gateway takes connections");
         socket.set_nodelay(true).expect("a socket takes options");
         socket.set_nonblocking(true).expect("a socket takes options");
-        Self { socket: TcpStream::from_std(socket), unsent: Vec::new(), answer: Answer::default() }
-    }
-
-    /// Sends a request; what does not fit now goes out with [`Self::flush`].
-    pub fn send(&mut self, request: &[u8]) {
-        self.unsent.extend_from_slice(request);
-        self.flush();
-    }
-
-    /// Sends what is left to send.
-    pub fn flush(&mut self) {
-        while !self.unsent.is_empty() {
-            match self.socket.write(&self.unsent) {
-                Ok(written) => drop(self.unsent.drain(..written)),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                // The read tells.
-                Err(_) => return self.unsent.clear(),
-            }
-        }
+        Self { socket: Socket::new(TcpStream::from_std(socket)), answer: Answer::default() }
     }
 
     /// Reads what has come.
     pub fn read(&mut self, buffer: &mut [u8]) -> Got {
         loop {
             match self.socket.read(buffer) {
-                Ok(0) => return Got::Closed,
-                Ok(length) => {
+                None => return Got::More,
+                Some(0) => return Got::Closed,
+                Some(length) => {
                     if self.answer.take(&buffer[..length]) {
                         return Got::Whole(std::mem::take(&mut self.answer).status);
                     }
@@ -81,8 +64,6 @@ impl Connection {
                         return Got::More;
                     }
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Got::More,
-                Err(_) => return Got::Closed,
             }
         }
     }

@@ -62,17 +62,7 @@ impl Keys {
             let mut settings = Settings::new(name, scopes, "standard");
             settings.requests_per_minute = limit.try_into().ok();
             let id = KeyId::random(&random).expect("random numbers");
-            let key = Key {
-                id,
-                hint: token.hint(),
-                allowance: id,
-                settings,
-                created_at: Timestamp::from_seconds(1_795_000_000),
-                revoked_at: None,
-                rotated_from: None,
-                rotated_to: None,
-                rotated_at: None,
-            };
+            let key = Key::new(id, token.hint(), settings, Timestamp::from_seconds(1_795_000_000));
             store::keys::insert(&transaction, &key, &digester.digest(token)).expect("a key fits");
         }
         transaction.commit().expect("the disk has room");

@@ -126,7 +126,7 @@ impl<'a> Running<'a> {
         for (index, connection) in connections.iter_mut().enumerate() {
             let interest = Interest::READABLE | Interest::WRITABLE;
             poll.registry()
-                .register(&mut connection.socket, Token(index), interest)
+                .register(&mut connection.socket.tcp, Token(index), interest)
                 .expect("a socket can be watched");
         }
         let (since, idle) = (vec![start; load.connections], (0..load.connections).collect());
@@ -163,12 +163,12 @@ impl<'a> Running<'a> {
         self.since[index] = since;
         let request = &self.load.requests[self.next];
         self.next = (self.next + 1) % self.load.requests.len();
-        self.connections[index].send(request);
+        self.connections[index].socket.send(request);
     }
 
     fn look(&mut self, index: usize) {
         let connection = &mut self.connections[index];
-        connection.flush();
+        connection.socket.flush();
         match connection.read(&mut self.buffer) {
             Got::More => {}
             Got::Whole(status) => {

@@ -10,6 +10,7 @@ mod gateway;
 mod keys;
 mod load;
 mod process;
+mod socket;
 mod table;
 mod upstream;
 mod work;

@@ -1,12 +1,13 @@
 //! A model server that costs next to nothing: every answer is ready made.
 
 use std::collections::VecDeque;
-use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpListener;
 use mio::{Interest, Registry, Token};
+
+use crate::socket::Socket;
 
 /// The listener's token; connections follow it.
 const LISTENER: usize = 1 << 24;
@@ -27,9 +28,8 @@ pub struct Upstream {
 }
 
 struct Connection {
-    socket: TcpStream,
+    socket: Socket,
     read: Vec<u8>,
-    unsent: Vec<u8>,
     /// Events that were sent of a paced stream.
     sent: usize,
 }
@@ -62,7 +62,7 @@ impl Upstream {
         }
         let index = token.0 - LISTENER - 1;
         let Some(connection) = self.connections[index].as_mut() else { return };
-        connection.flush();
+        connection.socket.flush();
         let is_open = connection.fill(&mut self.buffer);
         while let Some(body) = self.connections[index].as_mut().and_then(Connection::take_request) {
             self.answer(index, &body);
@@ -76,7 +76,7 @@ impl Upstream {
     pub fn send_due(&mut self, now: Instant) -> Option<Instant> {
         while let Some((at, index)) = self.due.pop_front_if(|(at, _)| *at <= now) {
             let Some(connection) = self.connections[index].as_mut() else { continue };
-            connection.send(&self.answers.events[connection.sent]);
+            connection.socket.send(&self.answers.events[connection.sent]);
             connection.sent += 1;
             if connection.sent < EVENTS {
                 self.due.push_back((at + PACE, index));
@@ -97,7 +97,7 @@ impl Upstream {
                 .register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)
                 .expect("a socket can be watched");
             self.connections[index] =
-                Some(Connection { socket, read: Vec::new(), unsent: Vec::new(), sent: EVENTS });
+                Some(Connection { socket: Socket::new(socket), read: Vec::new(), sent: EVENTS });
         }
     }
 
@@ -105,51 +105,33 @@ impl Upstream {
         let has = |text: &[u8]| memchr::memmem::find(body, text).is_some();
         let connection = self.connections[index].as_mut().expect("it has sent a request");
         if !has(b"\"stream\":true") {
-            return connection.send(&self.answers.whole);
+            return connection.socket.send(&self.answers.whole);
         }
-        connection.send(&self.answers.head);
+        connection.socket.send(&self.answers.head);
         if has(b"\"paced\"") {
             connection.sent = 0;
             self.due.push_back((Instant::now() + PACE, index));
             return;
         }
         for event in &self.answers.events {
-            connection.send(event);
+            connection.socket.send(event);
         }
     }
 }
 
 impl Connection {
-    fn send(&mut self, bytes: &[u8]) {
-        self.unsent.extend_from_slice(bytes);
-        self.flush();
-    }
-
-    fn flush(&mut self) {
-        while !self.unsent.is_empty() {
-            match self.socket.write(&self.unsent) {
-                Ok(written) => drop(self.unsent.drain(..written)),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(_) => return self.unsent.clear(),
-            }
-        }
-    }
-
     /// Reads what has come; false once the connection is closed.
     fn fill(&mut self, buffer: &mut [u8]) -> bool {
-        loop {
-            match self.socket.read(buffer) {
-                Ok(0) => return false,
-                Ok(length) => {
-                    self.read.extend_from_slice(&buffer[..length]);
-                    if length < buffer.len() {
-                        return true;
-                    }
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return true,
-                Err(_) => return false,
+        while let Some(length) = self.socket.read(buffer) {
+            if length == 0 {
+                return false;
+            }
+            self.read.extend_from_slice(&buffer[..length]);
+            if length < buffer.len() {
+                break;
             }
         }
+        true
     }
 
     /// Takes a whole request off; returns its body.

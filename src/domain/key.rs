@@ -117,6 +117,21 @@ impl Settings {
 }
 
 impl Key {
+    /// Returns a key that is just made, the first of its line.
+    pub const fn new(id: KeyId, hint: Hint, settings: Settings, created_at: Timestamp) -> Self {
+        Self {
+            id,
+            hint,
+            allowance: id,
+            settings,
+            created_at,
+            revoked_at: None,
+            rotated_from: None,
+            rotated_to: None,
+            rotated_at: None,
+        }
+    }
+
     /// Returns whether the key works now.
     pub fn status(&self, now: Timestamp) -> Status {
         if self.revoked_at.is_some() {

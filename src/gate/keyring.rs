@@ -311,17 +311,8 @@ pub(super) mod tests {
     fn put(keyring: &Keyring, id: KeyId, line: KeyId) -> Arc<Entry> {
         let token = Token::random(&ring::rand::SystemRandom::new()).unwrap();
         let settings = Settings::new(Name::parse("test").unwrap(), Scopes::EVERY, "standard");
-        let key = Key {
-            id,
-            hint: token.hint(),
-            allowance: line,
-            settings,
-            created_at: Timestamp::from_seconds(0),
-            revoked_at: None,
-            rotated_from: None,
-            rotated_to: None,
-            rotated_at: None,
-        };
+        let created_at = Timestamp::from_seconds(0);
+        let key = Key { allowance: line, ..Key::new(id, token.hint(), settings, created_at) };
         keyring.put(key, keyring.digest(&token), 60);
         keyring.get(id).unwrap()
     }

@@ -58,16 +58,6 @@ impl Keys {
         now: Timestamp,
     ) -> Result<Key, KeysError> {
         let id = KeyId::random(&self.random)?;
-        Ok(Key {
-            id,
-            hint: token.hint(),
-            allowance: id,
-            settings,
-            created_at: now,
-            revoked_at: None,
-            rotated_from: None,
-            rotated_to: None,
-            rotated_at: None,
-        })
+        Ok(Key::new(id, token.hint(), settings, now))
     }
 }

@@ -25,17 +25,12 @@ fn admission_allocates_nothing_whether_it_admits_or_refuses() {
     for limit in [100_000, 1] {
         let token = Token::random(&random).unwrap();
         let id = KeyId::random(&random).unwrap();
-        let key = Key {
+        let key = Key::new(
             id,
-            hint: token.hint(),
-            allowance: id,
-            settings: Settings::new(Name::parse("A key").unwrap(), Scopes::EVERY, "standard"),
-            created_at: Timestamp::from_seconds(0),
-            revoked_at: None,
-            rotated_from: None,
-            rotated_to: None,
-            rotated_at: None,
-        };
+            token.hint(),
+            Settings::new(Name::parse("A key").unwrap(), Scopes::EVERY, "standard"),
+            Timestamp::from_seconds(0),
+        );
         keyring.put(key, keyring.digest(&token), limit);
         tokens.push(token);
     }

@@ -191,17 +191,8 @@ mod tests {
         for (number, name, created_at, used_at, expires_at) in made {
             let mut settings = Settings::new(Name::parse(name).unwrap(), Scopes::EVERY, "standard");
             settings.expires_at = expires_at.map(Timestamp::from_millis);
-            let key = Key {
-                id: id(*number),
-                hint: "mcp_sk_AbCd…wXyZ".parse().unwrap(),
-                allowance: id(*number),
-                settings,
-                created_at: Timestamp::from_millis(*created_at),
-                revoked_at: None,
-                rotated_from: None,
-                rotated_to: None,
-                rotated_at: None,
-            };
+            let hint = "mcp_sk_AbCd…wXyZ".parse().unwrap();
+            let key = Key::new(id(*number), hint, settings, Timestamp::from_millis(*created_at));
             let digest = [u8::try_from(*number).unwrap(); 32];
             keys::insert(&database, &key, &digest).unwrap();
             if let Some(at) = used_at {
