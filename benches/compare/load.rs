@@ -99,10 +99,10 @@ impl Stage {
                 was_halfway = true;
                 halfway();
             }
-            let patience = if load.pace == Pace::Closed && event_due.is_none() {
+            let patience = if load.connections == 1 && event_due.is_none() {
                 Duration::from_millis(100)
             } else {
-                // Spinning: a sleep would be late.
+                // Spinning: a sleep would be late, and waking this core up would be charged to the gateway.
                 Duration::ZERO
             };
             self.poll.poll(&mut self.events, Some(patience)).expect("epoll waits");
