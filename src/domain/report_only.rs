@@ -115,6 +115,11 @@ impl Findings {
         Self { address: self.address.or(other.address), scopes: self.scopes.union(other.scopes) }
     }
 
+    /// Tells whether they would have refused nothing.
+    pub fn is_empty(self) -> bool {
+        self == Self::default()
+    }
+
     /// Returns what was found.
     pub fn iter(self) -> impl Iterator<Item = Finding> {
         let scopes = Scope::ALL.into_iter().filter(move |scope| self.scopes.contains(*scope));

@@ -45,6 +45,21 @@ pub struct Figures {
     pub estimated: u64,
 }
 
+/// What is counted of one answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Measured {
+    /// From the request's head to the answer's end, to the microsecond.
+    pub latency: Duration,
+    /// Bytes of the request's body.
+    pub bytes_in: u64,
+    /// Bytes of the answer's body.
+    pub bytes_out: u64,
+    /// What was read and written in tokens.
+    pub tokens: Tokens,
+    /// Whether the tokens are an estimate.
+    pub is_estimated: bool,
+}
+
 /// A count of tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tokens {
@@ -62,9 +77,27 @@ impl Tokens {
     pub fn told(prompt: u64, completion: u64) -> Self {
         Self { prompt: prompt.min(Self::MOST), completion: completion.min(Self::MOST) }
     }
+
+    /// Adds other tokens to these.
+    pub const fn add(&mut self, other: Self) {
+        self.prompt += other.prompt;
+        self.completion += other.completion;
+    }
 }
 
 impl Figures {
+    /// Adds one answer to these.
+    pub fn count(&mut self, measured: &Measured) {
+        self.requests += 1;
+        self.latency_sum += measured.latency;
+        self.latency_max = self.latency_max.max(measured.latency);
+        self.latencies.record(measured.latency);
+        self.bytes_in += measured.bytes_in;
+        self.bytes_out += measured.bytes_out;
+        self.tokens.add(measured.tokens);
+        self.estimated += u64::from(measured.is_estimated);
+    }
+
     /// Adds other figures to these.
     pub fn merge(&mut self, other: &Self) {
         self.requests += other.requests;
@@ -73,8 +106,7 @@ impl Figures {
         self.latencies.merge(&other.latencies);
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;
-        self.tokens.prompt += other.tokens.prompt;
-        self.tokens.completion += other.tokens.completion;
+        self.tokens.add(other.tokens);
         self.estimated += other.estimated;
     }
 }

@@ -17,13 +17,12 @@ use super::ApiError;
 use super::bare_errors::Tail;
 use super::turns::Turn;
 use crate::clock::{Clock, Now};
-use crate::domain::histogram::Histogram;
 use crate::domain::key::LastUse;
 use crate::domain::report_only::Findings;
 use crate::domain::scope::Scopes;
 use crate::domain::sighting::Seen;
 use crate::domain::time::Timestamp;
-use crate::domain::usage::{Bucket, CLIENT_CLOSED_REQUEST, Figures, Tokens};
+use crate::domain::usage::{Bucket, CLIENT_CLOSED_REQUEST, Measured, Tokens};
 use crate::domain::window::Quota;
 use crate::gate::Permit;
 use crate::gate::keyring::Entry;
@@ -237,8 +236,6 @@ impl Exchange {
         let latency = self.clock.steady().saturating_sub(self.started.steady);
         // To the microsecond, as it is kept: sums of some add up to sums of all.
         let latency = Duration::from_micros(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
-        let mut latencies = Histogram::default();
-        latencies.record(latency);
         let (tokens, certainty) = self.tokens.get().unwrap_or((Tokens::default(), Certainty::Told));
         self.meter.count(Record {
             bucket: Bucket {
@@ -248,15 +245,12 @@ impl Exchange {
                 status,
                 model: self.model.borrow_mut().take(),
             },
-            figures: Figures {
-                requests: 1,
-                latency_sum: latency,
-                latency_max: latency,
-                latencies,
+            measured: Measured {
+                latency,
                 bytes_in: self.bytes_in.get(),
                 bytes_out: self.bytes_out.get(),
                 tokens,
-                estimated: u64::from(certainty == Certainty::Estimated),
+                is_estimated: certainty == Certainty::Estimated,
             },
             code,
             activity,

@@ -127,7 +127,7 @@ mod tests {
     use crate::domain::report_only::Findings;
     use crate::domain::sighting::Seen;
     use crate::domain::time::Timestamp;
-    use crate::domain::usage::{Bucket, Figures};
+    use crate::domain::usage::{Bucket, Measured};
     use crate::keeper::{Keeper, testing};
     use crate::meter::Who;
     use crate::meter::{Meter, Record};
@@ -263,10 +263,10 @@ mod tests {
     /// Counts a request of another minute with each call.
     fn count(meter: &Meter, minute: i64) {
         let bucket = Bucket { minute, key: None, endpoint: "/v1/key", status: 401, model: None };
-        let figures = Figures { requests: 1, ..Figures::default() };
+        let measured = Measured::default();
         let who = Who { key: None, superseded: false, client: None, user_agent: b"", endpoint: "/v1/key" };
         let (seen, findings) = (Seen::once(Timestamp::from_seconds(minute * 60)), Findings::default());
-        meter.count(Record { bucket, figures, code: None, activity: None, findings, who, seen });
+        meter.count(Record { bucket, measured, code: None, activity: None, findings, who, seen });
     }
 
     /// Ends what goes on beside a test with the test, however that ends.

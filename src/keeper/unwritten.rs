@@ -105,7 +105,7 @@ mod tests {
     use crate::domain::report_only::Findings;
     use crate::domain::sighting::Seen;
     use crate::domain::time::Timestamp;
-    use crate::domain::usage::{Bucket, Figures};
+    use crate::domain::usage::{Bucket, Measured};
     use crate::meter::{Meter, Record, Who};
 
     /// Usage of so many keys.
@@ -114,11 +114,11 @@ mod tests {
         for number in 0..keys {
             let key = format!("key_{number:024}").parse().ok();
             let bucket = Bucket { minute: 0, key, endpoint: "/v1/key", status: 200, model: None };
-            let figures = Figures { requests: 1, ..Figures::default() };
+            let measured = Measured::default();
             let who = Who { key, superseded: false, client: None, user_agent: b"", endpoint: "/v1/key" };
             let seen = Seen::once(Timestamp::from_seconds(0));
             let findings = Findings::default();
-            meter.count(Record { bucket, figures, code: None, activity: None, findings, who, seen });
+            meter.count(Record { bucket, measured, code: None, activity: None, findings, who, seen });
         }
         meter.drain()
     }

@@ -1,5 +1,8 @@
 //! What was counted between two drains.
 
+use std::collections::hash_map::Entry;
+
+use super::tally::Alike;
 use super::{Activity, Record, Reports, Sightings};
 use crate::domain::id::KeyId;
 use crate::domain::usage::{Bucket, Figures};
@@ -30,19 +33,26 @@ impl Batch {
         self.figures.is_empty()
     }
 
+    /// Adds one answer.
     pub(super) fn add(&mut self, record: Record<'_>) {
-        if let (Some(key), Some(activity)) = (record.bucket.key, record.activity) {
-            self.note_use(key, activity);
-            *self.admitted.entry((key, record.bucket.minute)).or_default() += 1;
-        }
-        self.sightings.note(record.who, &record.seen);
         if let Some(key) = record.bucket.key {
             self.reports.note(key, record.findings, record.seen.last);
         }
-        if let Some(code) = record.code {
-            *self.refusals.entry(code).or_default() += 1;
+        self.add_alike(Alike::of(record));
+    }
+
+    /// Adds answers that are alike.
+    pub(super) fn add_alike(&mut self, alike: Alike) {
+        self.sightings.note(alike.who(), &alike.seen);
+        let Alike { bucket, figures, code, activity, admitted, .. } = alike;
+        if let (Some(key), Some(activity)) = (bucket.key, activity) {
+            self.note_use(key, activity);
+            *self.admitted.entry((key, bucket.minute)).or_default() += admitted;
         }
-        self.figures.entry(record.bucket).or_default().merge(&record.figures);
+        if let Some(code) = code {
+            *self.refusals.entry(code).or_default() += figures.requests;
+        }
+        self.note_figures(bucket, figures);
     }
 
     /// Adds what was counted elsewhere, or later.
@@ -63,16 +73,18 @@ impl Batch {
             *self.refusals.entry(code).or_default() += count;
         }
         for (bucket, figures) in other.figures {
-            self.figures.entry(bucket).or_default().merge(&figures);
+            self.note_figures(bucket, figures);
+        }
+    }
+
+    fn note_figures(&mut self, bucket: Bucket, figures: Figures) {
+        match self.figures.entry(bucket) {
+            Entry::Occupied(known) => known.into_mut().merge(&figures),
+            Entry::Vacant(room) => drop(room.insert(figures)),
         }
     }
 
     fn note_use(&mut self, key: KeyId, activity: Activity) {
-        let known = self.activities.entry(key).or_insert(activity);
-        if known.last.at <= activity.last.at {
-            known.last = activity.last;
-        }
-        known.peak_rate = known.peak_rate.max(activity.peak_rate);
-        known.peak_concurrent = known.peak_concurrent.max(activity.peak_concurrent);
+        self.activities.entry(key).and_modify(|known| *known = known.with(activity)).or_insert(activity);
     }
 }

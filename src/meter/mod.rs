@@ -3,6 +3,7 @@
 mod batch;
 mod reports;
 mod sightings;
+mod tally;
 mod totals;
 
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -11,12 +12,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use batch::Batch;
 pub use reports::{Made, Reports};
 pub use sightings::{Sightings, Who};
+use tally::Tally;
 pub use totals::Totals;
 
 use crate::domain::key::LastUse;
 use crate::domain::report_only::Findings;
 use crate::domain::sighting::Seen;
-use crate::domain::usage::{Bucket, Figures};
+use crate::domain::usage::{Bucket, Measured};
 
 /// More than there are workers, so that each counts on its own.
 const SHARDS: usize = 64;
@@ -24,7 +26,9 @@ const SHARDS: usize = 64;
 /// Counts answers.
 #[derive(Debug)]
 pub struct Meter {
-    shards: Box<[Mutex<Batch>]>,
+    shards: Box<[Mutex<Tally>]>,
+    /// Empty ones that have room, to take the place of one that is looked at.
+    spare: Mutex<Vec<Tally>>,
     totals: Mutex<Totals>,
     streams: AtomicI64,
     /// Exchanges that have begun and are not counted yet.
@@ -37,7 +41,7 @@ pub struct Record<'a> {
     /// What it counts under.
     pub bucket: Bucket,
     /// What it counts.
-    pub figures: Figures,
+    pub measured: Measured,
     /// The code it was refused or failed with.
     pub code: Option<&'static str>,
     /// The use of its key, if it was let through.
@@ -61,11 +65,29 @@ pub struct Activity {
     pub peak_concurrent: u32,
 }
 
+impl Activity {
+    /// Returns the use by other requests too.
+    #[must_use]
+    fn with(self, other: Self) -> Self {
+        Self {
+            last: if self.last.at <= other.last.at { other.last } else { self.last },
+            peak_rate: self.peak_rate.max(other.peak_rate),
+            peak_concurrent: self.peak_concurrent.max(other.peak_concurrent),
+        }
+    }
+}
+
 impl Meter {
     /// Returns a meter that has counted nothing.
     pub fn new() -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self { shards, totals: Mutex::default(), streams: AtomicI64::new(0), open: AtomicUsize::new(0) }
+        Self {
+            shards,
+            spare: Mutex::default(),
+            totals: Mutex::default(),
+            streams: AtomicI64::new(0),
+            open: AtomicUsize::new(0),
+        }
     }
 
     /// Counts an answer.
@@ -92,7 +114,14 @@ impl Meter {
     pub fn drain(&self) -> Batch {
         let mut fresh = Batch::default();
         for shard in &self.shards {
-            fresh.merge(std::mem::take(&mut *lock(shard)));
+            if lock(shard).is_empty() {
+                continue;
+            }
+            // Adding up takes longer than a worker should wait.
+            let spare = lock(&self.spare).pop().unwrap_or_default();
+            let mut tally = std::mem::replace(&mut *lock(shard), spare);
+            fresh.merge(tally.take());
+            lock(&self.spare).push(tally);
         }
         self.totals().add(&fresh);
         fresh

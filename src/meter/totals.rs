@@ -37,9 +37,7 @@ impl Totals {
             let (histogram, sum) = self.durations.entry(bucket.endpoint).or_default();
             histogram.merge(&figures.latencies);
             *sum += figures.latency_sum;
-            let tokens = self.tokens.entry(bucket.key).or_default();
-            tokens.prompt += figures.tokens.prompt;
-            tokens.completion += figures.tokens.completion;
+            self.tokens.entry(bucket.key).or_default().add(figures.tokens);
         }
         for (code, count) in &batch.refusals {
             *self.refusals.entry(code).or_default() += count;

@@ -28,7 +28,7 @@ use mcpd::config::Config;
 use mcpd::domain::report_only::Findings;
 use mcpd::domain::sighting::Seen;
 use mcpd::domain::time::Timestamp;
-use mcpd::domain::usage::{Bucket, Figures};
+use mcpd::domain::usage::{Bucket, Measured};
 use mcpd::files::{Files, Limits};
 use mcpd::gate::Demand;
 use mcpd::gate::allowance::Allowance;
@@ -181,10 +181,10 @@ fn a_fault_of_the_background_writer_costs_one_batch_and_none_after_it() {
     assert_eq!(written("windows"), 0);
 
     let bucket = Bucket { minute: 0, key: None, endpoint: "/v1/key", status: 401, model: None };
-    let figures = Figures { requests: 1, ..Figures::default() };
+    let measured = Measured::default();
     let who = Who { key: None, superseded: false, client: None, user_agent: b"", endpoint: "/v1/key" };
     let (seen, findings) = (Seen::once(Timestamp::from_seconds(0)), Findings::default());
-    meter.count(Record { bucket, figures, code: None, activity: None, findings, who, seen });
+    meter.count(Record { bucket, measured, code: None, activity: None, findings, who, seen });
     assert!(flush(), "it goes on writing");
     // By minute, quarter of an hour and day, for nobody and for everybody.
     assert_eq!(written("usage"), 6);
