@@ -10,6 +10,9 @@ use actix_web::http::{Method, Uri};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use mcpd::upstream::http1::{Pool, Request, Target};
 
+/// How long an answer may take to begin.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Passes everything on to the upstream until told to stop.
 pub fn serve(listen: SocketAddr, upstream: SocketAddr) -> std::io::Result<()> {
     let url: Uri = format!("http://{upstream}/v1/chat/completions").parse().expect("a URL");
@@ -36,7 +39,7 @@ async fn pass_on(request: HttpRequest, body: web::Bytes, to: web::Data<(Rc<Pool>
         return HttpResponse::NoContent().finish();
     }
     let (pool, asked) = to.get_ref();
-    let mut answer = pool.send(asked, [body].into()).await.expect("the model server answers");
+    let mut answer = pool.send(asked, &[body], PATIENCE).await.expect("the model server answers");
     let mut response = HttpResponse::Ok();
     if answer.head.is_event_stream {
         return response.content_type("text/event-stream").streaming(answer);

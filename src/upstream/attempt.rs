@@ -1,12 +1,10 @@
 //! One request to one upstream, and what its answer means.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::Bytes;
 use serde::Deserialize;
-use tokio::time::timeout;
 
 use super::anthropic::StreamTranslator;
 use super::body::Body;
@@ -60,10 +58,10 @@ pub(super) async fn models(requests: &Prepared, server: &ModelServer, clock: &Cl
     let patience = server.timeout.min(Duration::from_secs(10));
     let pending = Pending::new(server, clock);
     pending.begin();
-    let mut response = match in_time(patience, requests.ask_for_models()).await {
+    let mut response = match requests.ask_for_models(patience).await {
         Ok(response) => response,
         Err(error) => {
-            pending.note(error.outcome());
+            pending.note(outcome(&error));
             tracing::warn!(upstream = server.name, "cannot be asked for its models: {error}");
             return None;
         }
@@ -168,8 +166,8 @@ impl Attempt<'_> {
         let server = &self.offer.server;
         let Some(requests) = self.requests else { return Err(UpstreamError::Unavailable) };
         self.pending.begin();
-        in_time(server.timeout, requests.send(ask, body)).await.map_err(|error| {
-            let outcome = error.outcome();
+        requests.send(ask, &body, server.timeout).await.map_err(|error| {
+            let outcome = outcome(&error);
             self.note(outcome);
             match outcome {
                 Outcome::TimedOut => {
@@ -263,30 +261,12 @@ impl Attempt<'_> {
     }
 }
 
-/// Why a request was not answered.
-#[derive(Debug, thiserror::Error)]
-enum Unanswered {
-    #[error("nothing came in {0:?}")]
-    Late(Duration),
-    #[error(transparent)]
-    Failed(#[from] SendError),
-}
-
-impl Unanswered {
-    const fn outcome(&self) -> Outcome {
-        match self {
-            Self::Late(_) => Outcome::TimedOut,
-            Self::Failed(SendError::Connect(_)) => Outcome::Unreachable,
-            Self::Failed(_) => Outcome::Failed,
-        }
+const fn outcome(error: &SendError) -> Outcome {
+    match error {
+        SendError::Late(_) => Outcome::TimedOut,
+        SendError::Connect(_) => Outcome::Unreachable,
+        _ => Outcome::Failed,
     }
-}
-
-async fn in_time(
-    patience: Duration,
-    sent: impl Future<Output = Result<Response, SendError>>,
-) -> Result<Response, Unanswered> {
-    Ok(timeout(patience, sent).await.map_err(|_| Unanswered::Late(patience))??)
 }
 
 fn is_success(response: &Response) -> bool {

@@ -1,32 +1,31 @@
 //! A body passed on in pieces: the client's own bytes, uncopied, with small edits between them.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 
 use actix_web::web::Bytes;
 
 /// A request body of known length, in one or more pieces.
 #[derive(Clone, Debug, Default)]
-pub struct Body(VecDeque<Bytes>);
+pub struct Body(Vec<Bytes>);
 
 impl Body {
     /// Returns the bytes with the ranges replaced; the edits are in order and do not overlap.
     pub fn with_edits(bytes: &Bytes, edits: Vec<(Range<usize>, String)>) -> Self {
-        let mut pieces = VecDeque::with_capacity(edits.len() * 2 + 1);
+        let mut pieces = Vec::with_capacity(edits.len() * 2 + 1);
         let mut done = 0;
         for (at, text) in edits {
-            pieces.push_back(bytes.slice(done..at.start));
-            pieces.push_back(text.into());
+            pieces.push(bytes.slice(done..at.start));
+            pieces.push(text.into());
             done = at.end;
         }
-        pieces.push_back(bytes.slice(done..));
+        pieces.push(bytes.slice(done..));
         pieces.retain(|piece| !piece.is_empty());
         Self(pieces)
     }
 
     /// Returns the pieces, in their order.
-    pub fn into_pieces(self) -> VecDeque<Bytes> {
-        self.0
+    pub fn pieces(&self) -> &[Bytes] {
+        &self.0
     }
 
     /// Returns all of it in one piece.
@@ -38,6 +37,6 @@ impl Body {
 
 impl From<Vec<u8>> for Body {
     fn from(bytes: Vec<u8>) -> Self {
-        Self([Bytes::from(bytes)].into())
+        Self(vec![bytes.into()])
     }
 }

@@ -71,7 +71,7 @@ impl Client {
     }
 
     /// Returns where a model is. Upstreams that list `*` are asked again before it counts as unknown.
-    pub async fn find(&self, model: &str) -> Result<Found, UpstreamError> {
+    pub async fn find(&self, model: &str) -> Result<Arc<Found>, UpstreamError> {
         if let Some(found) = self.look_up(model) {
             return Ok(found);
         }
@@ -92,11 +92,11 @@ impl Client {
         ask: &Ask,
         request_id: &str,
     ) -> Result<Answered, UpstreamError> {
-        for offer in self.upstreams.in_turn(found) {
+        for offer in self.upstreams.in_turn(found).iter() {
             let index = self.index_of(&offer.server);
             let attempt = Attempt {
                 requests: self.requests[index].as_deref(),
-                offer: &offer,
+                offer,
                 clock: &self.clock,
                 pending: Pending::new(&offer.server, &self.clock),
                 request_id,
@@ -140,7 +140,7 @@ impl Client {
         let _ = asked.await;
     }
 
-    fn look_up(&self, model: &str) -> Option<Found> {
+    fn look_up(&self, model: &str) -> Option<Arc<Found>> {
         let edition = self.upstreams.edition();
         if self.catalog.borrow().0 != edition {
             *self.catalog.borrow_mut() = (edition, self.upstreams.catalog());

@@ -21,6 +21,7 @@ mod prepared;
 pub mod sse;
 mod stream;
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -157,10 +158,10 @@ impl Upstreams {
 
     /// Returns a model's offers in the order to try them: one by weight, then the others; last, those that
     /// could not be reached a moment ago.
-    fn in_turn(&self, found: &Found) -> Vec<Offer> {
+    fn in_turn<'a>(&self, found: &'a Found) -> Cow<'a, [Offer]> {
         let offers = found.offers.as_slice();
-        if let [only] = offers {
-            return vec![only.clone()];
+        if offers.len() == 1 {
+            return offers.into();
         }
         let total: usize = offers.iter().map(|offer| offer.server.weight as usize).sum();
         let mut turn = found.turn.fetch_add(1, Ordering::Relaxed) % total;
@@ -174,7 +175,7 @@ impl Upstreams {
         order.rotate_left(first.unwrap_or(0));
         let now = self.clock.steady();
         order.sort_by_key(|offer| offer.server.is_avoided(now));
-        order
+        order.into()
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

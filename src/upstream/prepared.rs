@@ -1,6 +1,7 @@
 //! The requests of one worker to one upstream, made once: only their bodies differ.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use actix_web::http::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
 use actix_web::http::{Method, Uri};
@@ -49,19 +50,24 @@ impl Prepared {
         })
     }
 
-    /// Sends a body where the ask wants it.
-    pub(super) async fn send(&self, ask: &Ask, body: Body) -> Result<Response, SendError> {
+    /// Sends a body where the ask wants it; the answer is to begin within `patience`.
+    pub(super) async fn send(
+        &self,
+        ask: &Ask,
+        body: &Body,
+        patience: Duration,
+    ) -> Result<Response, SendError> {
         let requests = match ask.shape {
             Shape::Chat => &self.chat,
             Shape::Completion => &self.completion,
         };
         let request = if ask.stream { &requests.stream } else { &requests.whole };
-        self.pool.send(request, body.into_pieces()).await
+        self.pool.send(request, body.pieces(), patience).await
     }
 
     /// Asks for the upstream's models.
-    pub(super) async fn ask_for_models(&self) -> Result<Response, SendError> {
-        self.pool.send(&self.models, Body::default().into_pieces()).await
+    pub(super) async fn ask_for_models(&self, patience: Duration) -> Result<Response, SendError> {
+        self.pool.send(&self.models, &[], patience).await
     }
 }
 

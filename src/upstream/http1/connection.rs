@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix_web::http::Uri;
 use actix_web::web::BytesMut;
@@ -12,10 +12,11 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::alarm::Alarm;
 use super::request::Unsent;
 
 /// As much as is read at once: whole answers of most models, and several events of a stream.
@@ -52,6 +53,8 @@ pub(super) struct Connection {
     io: Io,
     pub(super) read: BytesMut,
     pub(super) born: Instant,
+    /// Goes off when a request has waited for long enough.
+    pub(super) alarm: Alarm,
 }
 
 enum Io {
@@ -87,7 +90,7 @@ impl Target {
                 Io::Tls(Box::new(tls.await.map_err(late)?.map_err(Connect::Tls)?))
             }
         };
-        Ok(Connection { io, read: BytesMut::new(), born: Instant::now() })
+        Ok(Connection { io, read: BytesMut::new(), born: Instant::now(), alarm: Alarm::default() })
     }
 }
 
@@ -102,7 +105,11 @@ impl Connection {
     }
 
     /// Writes what is left of a request.
-    pub(super) fn poll_send(&mut self, unsent: &mut Unsent, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn poll_send(
+        &mut self,
+        unsent: &mut Unsent<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
         while !unsent.is_empty() {
             let written = ready!(unsent.poll_write(Pin::new(&mut self.io), cx))?;
             if written == 0 {

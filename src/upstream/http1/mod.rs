@@ -5,6 +5,7 @@
 //! everything on it was understood. A library's client took a third of the CPU time of a proxied request: see
 //! `docs/performance.md`.
 
+mod alarm;
 pub mod chunked;
 mod connection;
 pub mod head;
@@ -19,6 +20,7 @@ pub use request::Request;
 pub use response::{Broken, Response};
 
 use std::io;
+use std::time::Duration;
 
 /// No answer came.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +31,9 @@ pub enum SendError {
     /// The upstream closed the connection, or reset it, before any of its answer.
     #[error("it hung up")]
     HungUp,
+    /// Its answer did not begin in time.
+    #[error("nothing came in {0:?}")]
+    Late(Duration),
     /// The connection broke off in the middle of an answer's head.
     #[error("its answer broke off: {0}")]
     Broken(io::Error),

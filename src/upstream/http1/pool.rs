@@ -1,14 +1,14 @@
 //! Connections of one worker to one upstream, kept between requests.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix_web::web::Bytes;
+use tokio::time::{Instant, timeout_at};
 
 use super::SendError;
 use super::connection::{Connection, Target};
@@ -30,6 +30,13 @@ pub struct Pool {
     is_cleared: Cell<bool>,
 }
 
+/// By when an answer is to begin.
+#[derive(Clone, Copy)]
+struct Deadline {
+    at: Instant,
+    patience: Duration,
+}
+
 struct Idle {
     connection: Connection,
     since: Instant,
@@ -41,40 +48,48 @@ impl Pool {
         Rc::new(Self { target, idle: RefCell::default(), is_cleared: Cell::new(false) })
     }
 
-    /// Sends a request, and returns its answer once its head has come.
+    /// Sends a request, and returns its answer once its head has come, which may take as long as `patience`.
     ///
     /// A kept connection that the upstream has closed just as it was taken is replaced by a fresh one, once; hanging up
     /// on that one too is an answer of a kind.
     pub async fn send(
         self: &Rc<Self>,
         request: &Request,
-        body: VecDeque<Bytes>,
+        body: &[Bytes],
+        patience: Duration,
     ) -> Result<Response, SendError> {
-        if let Some(kept) = self.take() {
-            match self.ask(kept, request.with(body.clone())).await {
+        let now = Instant::now();
+        let by = Deadline { at: now + patience, patience };
+        if let Some(kept) = self.take(now) {
+            match self.ask(kept, request.with(body), by).await {
                 Err(SendError::HungUp) => {}
                 answered => return answered,
             }
         }
-        let fresh = Box::pin(self.target.connect()).await?;
-        self.ask(fresh, request.with(body)).await
+        let fresh = Box::pin(timeout_at(by.at, self.target.connect()));
+        let fresh = fresh.await.map_err(|_| SendError::Late(patience))??;
+        self.ask(fresh, request.with(body), by).await
     }
 
     async fn ask(
         self: &Rc<Self>,
         mut connection: Connection,
-        mut unsent: Unsent,
+        mut unsent: Unsent<'_>,
+        by: Deadline,
     ) -> Result<Response, SendError> {
         let mut seen = 0;
-        let head = poll_fn(|cx| poll_head(&mut connection, &mut unsent, &mut seen, cx)).await?;
+        let head = poll_fn(|cx| match poll_head(&mut connection, &mut unsent, &mut seen, cx) {
+            Poll::Pending => connection.alarm.poll(by.at, cx).map(|()| Err(SendError::Late(by.patience))),
+            answered @ Poll::Ready(_) => answered,
+        });
+        let head = head.await?;
         // An upstream that answers before it has read all may take the rest for the next request.
         let keeps = head.keeps_connection && unsent.is_sent;
         Ok(Response::new(head, connection, keeps.then(|| Rc::clone(self))))
     }
 
     /// Takes a connection that can be used, if one is kept.
-    fn take(&self) -> Option<Connection> {
-        let now = Instant::now();
+    fn take(&self, now: Instant) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
         while let Some(Idle { mut connection, since }) = idle.pop() {
             let is_young =
@@ -113,7 +128,7 @@ async fn clear(pool: Weak<Pool>) {
 /// Sends what is left of the request, and reads until the answer's head is there.
 fn poll_head(
     connection: &mut Connection,
-    unsent: &mut Unsent,
+    unsent: &mut Unsent<'_>,
     seen: &mut usize,
     cx: &mut Context<'_>,
 ) -> Poll<Result<Head, SendError>> {

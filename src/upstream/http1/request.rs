@@ -1,14 +1,13 @@
 //! A request's head, made once, and a request on its way out.
 
-use std::collections::VecDeque;
 use std::fmt::Write as _;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Write as _};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::http::{Method, Uri};
-use actix_web::web::{Buf as _, Bytes};
+use actix_web::web::Bytes;
 use tokio::io::AsyncWrite;
 
 /// Pieces that are handed to the system at once.
@@ -22,12 +21,24 @@ pub struct Request {
     has_body: bool,
 }
 
-/// What is still to be sent of a request.
-pub(super) struct Unsent {
-    head: Bytes,
-    body: VecDeque<Bytes>,
+/// A request, and how much of it was sent.
+pub(super) struct Unsent<'a> {
+    head: &'a str,
+    /// The rest of the head: the body's length, and its end.
+    length: Length,
+    body: &'a [Bytes],
+    /// Bytes that are still to be written, and those that were.
+    left: usize,
+    written: usize,
     /// Whether nothing is left, and none of it waits in a buffer to be encrypted.
     pub(super) is_sent: bool,
+}
+
+/// A number of at most 20 digits, and the end of a head.
+#[derive(Default)]
+struct Length {
+    text: [u8; 24],
+    end: usize,
 }
 
 impl Request {
@@ -44,27 +55,34 @@ impl Request {
         Some(Self { head: head.into(), has_body })
     }
 
-    /// Returns the request with a body, ready to be sent.
-    pub(super) fn with(&self, body: VecDeque<Bytes>) -> Unsent {
-        if !self.has_body {
-            return Unsent {
-                head: Bytes::copy_from_slice(self.head.as_bytes()),
-                body: VecDeque::new(),
-                is_sent: false,
-            };
-        }
-        let length: usize = body.iter().map(Bytes::len).sum();
-        let mut head = String::with_capacity(self.head.len() + 24);
-        head.push_str(&self.head);
-        let _ = write!(head, "{length}\r\n\r\n");
-        Unsent { head: head.into(), body, is_sent: false }
+    /// Returns the request with a body, ready to be sent; one that has none is sent without.
+    pub(super) fn with<'a>(&'a self, body: &'a [Bytes]) -> Unsent<'a> {
+        let body = if self.has_body { body } else { &[] };
+        let in_body = body.iter().map(Bytes::len).sum();
+        let length = if self.has_body { Length::of(in_body) } else { Length::default() };
+        let left = self.head.len() + length.as_slice().len() + in_body;
+        Unsent { head: &self.head, length, body, left, written: 0, is_sent: false }
     }
 }
 
-impl Unsent {
+impl Length {
+    fn of(length: usize) -> Self {
+        let mut text = [0; 24];
+        let mut rest = text.as_mut_slice();
+        write!(rest, "{length}\r\n\r\n").expect("24 bytes take the longest number");
+        let end = 24 - rest.len();
+        Self { text, end }
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        &self.text[..self.end]
+    }
+}
+
+impl Unsent<'_> {
     /// Tells whether all of it was written.
-    pub(super) fn is_empty(&self) -> bool {
-        self.head.is_empty() && self.body.iter().all(Bytes::is_empty)
+    pub(super) const fn is_empty(&self) -> bool {
+        self.left == 0
     }
 
     /// Writes as much as the connection takes, head and body in one go.
@@ -74,27 +92,24 @@ impl Unsent {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         let mut slices = [IoSlice::new(&[]); AT_ONCE];
-        let pieces = std::iter::once(&self.head).chain(&self.body).filter(|piece| !piece.is_empty());
+        let head = [self.head.as_bytes(), self.length.as_slice()];
+        let mut pieces = head.into_iter().chain(self.body.iter().map(AsRef::as_ref));
+        let mut written = self.written;
+        let unwritten = pieces.by_ref().filter_map(|piece: &[u8]| {
+            let rest = &piece[written.min(piece.len())..];
+            written -= piece.len() - rest.len();
+            (!rest.is_empty()).then_some(rest)
+        });
         let mut count = 0;
-        for (slice, piece) in slices.iter_mut().zip(pieces) {
+        for (slice, piece) in slices.iter_mut().zip(unwritten) {
             *slice = IoSlice::new(piece);
             count += 1;
         }
         to.poll_write_vectored(cx, &slices[..count])
     }
 
-    pub(super) fn advance(&mut self, mut written: usize) {
-        let of_head = written.min(self.head.len());
-        self.head.advance(of_head);
-        written -= of_head;
-        while let Some(first) = self.body.front_mut() {
-            let of_first = written.min(first.len());
-            first.advance(of_first);
-            written -= of_first;
-            if !first.is_empty() {
-                return;
-            }
-            self.body.pop_front();
-        }
+    pub(super) const fn advance(&mut self, written: usize) {
+        self.written += written;
+        self.left -= written;
     }
 }
