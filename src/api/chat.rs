@@ -1,7 +1,7 @@
 //! Chat completions and completions.
 
 use actix_web::HttpResponse;
-use actix_web::http::header::{self, HeaderName};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 
 use super::expand::expand;
 use super::relay::Relay;
@@ -12,6 +12,9 @@ use crate::http::public::Call;
 use crate::http::{ApiError, body};
 use crate::upstream::{Answer, Ask, Shape};
 
+const JSON: (HeaderName, HeaderValue) = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+const EVENTS: (HeaderName, HeaderValue) =
+    (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// Answers a chat.
@@ -53,13 +56,13 @@ async fn complete(call: Call, shape: Shape) -> Result<HttpResponse, ApiError> {
                 }
                 Box::pin(append.append(transcript::of_answer(&whole.body)?)).await?;
             }
-            Ok(response.content_type("application/json").body(whole.body))
+            Ok(response.insert_header(JSON).body(whole.body))
         }
         Answer::Stream(events) => Ok(response
-            .content_type("text/event-stream")
-            .insert_header((header::CACHE_CONTROL, "no-cache"))
+            .insert_header(EVENTS)
+            .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")))
             // nginx in front would hold events back otherwise.
-            .insert_header((BUFFERING, "no"))
+            .insert_header((BUFFERING, HeaderValue::from_static("no")))
             .body(Relay::new(*events, exchange, prompt, append))),
     }
 }

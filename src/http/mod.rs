@@ -20,6 +20,7 @@ pub mod request_id;
 pub mod routes;
 mod signing;
 pub mod streamed;
+pub mod texts;
 pub mod turns;
 
 use actix_web::{HttpRequest, HttpResponse};

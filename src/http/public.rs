@@ -28,6 +28,7 @@ use super::request_id::{self, RequestId, RequestIds};
 use super::routes::{Found, Route, find};
 use super::signing::Checking;
 use super::streamed::Streamed;
+use super::texts::Texts;
 use super::turns::Turns;
 use super::{ApiError, body, client_ip, path, signing};
 use crate::clock::Clock;
@@ -61,6 +62,8 @@ pub struct Rooms {
     pub stopping: Arc<AtomicBool>,
     /// Names for requests.
     pub request_ids: Rc<RequestIds>,
+    /// Where headers are written.
+    pub texts: Rc<Texts>,
     /// Stored conversations.
     pub contexts: Arc<Contexts>,
     /// Stored files.
@@ -82,6 +85,7 @@ impl Rooms {
             live,
             stopping: Arc::clone(&self.stopping),
             request_ids: Rc::clone(&self.request_ids),
+            texts: Rc::clone(&self.texts),
             contexts: Arc::clone(&self.contexts),
             files: Arc::clone(&self.files),
             routes: self.routes,
@@ -178,7 +182,7 @@ pub async fn serve(rooms: Rc<Rooms>, request: HttpRequest, mut payload: Payload)
     let headers = response.headers_mut();
     headers.insert(request_id::HEADER, id.header());
     if let Some(quota) = exchange.quota() {
-        for (name, value) in quota_headers(quota) {
+        for (name, value) in quota_headers(quota, &rooms_held.texts) {
             headers.insert(name, value);
         }
         if let Some(expiry) = exchange.expiry() {

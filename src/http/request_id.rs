@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use super::texts::Texts;
 use crate::domain::{alphabet, token};
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 
@@ -13,6 +14,7 @@ pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 pub struct RequestIds {
     worker: [u8; 12],
     next: Cell<u64>,
+    texts: Texts,
 }
 
 /// The name of one request: 1 to 128 of `A-Z a-z 0-9 . _ -`.
@@ -24,7 +26,7 @@ impl RequestIds {
     pub fn new(random: [u8; 10], worker: usize) -> Self {
         let number: [u8; 2] = alphabet::encode(worker as u64);
         let worker = std::array::from_fn(|at| if at < 10 { random[at] } else { number[at - 10] });
-        Self { worker, next: Cell::new(1) }
+        Self { worker, next: Cell::new(1), texts: Texts::default() }
     }
 
     /// Returns the caller's own id if it is one, else a new one.
@@ -36,10 +38,8 @@ impl RequestIds {
     fn new_id(&self) -> RequestId {
         let number = self.next.get();
         self.next.set(number + 1);
-        let mut id = *b"req_01234567890123456789";
-        id[4..16].copy_from_slice(&self.worker);
-        id[16..].copy_from_slice(&alphabet::encode::<8>(number));
-        RequestId(HeaderValue::from_bytes(&id).expect("ASCII letters and digits"))
+        let (worker, number) = (alphabet::as_str(&self.worker), alphabet::encode::<8>(number));
+        RequestId(self.texts.header(format_args!("req_{worker}{}", alphabet::as_str(&number))))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Signed requests: the headers read, the body checked against them, the signature accepted once.
 
-use actix_web::http::header::{HeaderMap, HeaderValue};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::ApiError;
 use super::exchange::Exchange;
@@ -9,6 +9,10 @@ use super::public::Rooms;
 use crate::domain::signature::{Signature, SignatureError, Verifier};
 use crate::domain::token::Token;
 use crate::gate::{Refusal, replay};
+
+const TIMESTAMP: HeaderName = HeaderName::from_static("x-mcp-timestamp");
+const NONCE: HeaderName = HeaderName::from_static("x-mcp-nonce");
+const SIGNATURE: HeaderName = HeaderName::from_static("x-mcp-signature");
 
 /// A signature whose body is still coming.
 pub struct Checking {
@@ -67,7 +71,7 @@ pub async fn accept(rooms: &Rooms, exchange: &Exchange, checking: Box<Checking>)
 }
 
 fn signature(headers: &HeaderMap) -> Result<Option<Signature>, SignatureError> {
-    let one = |name: &'static str| {
+    let one = |name: HeaderName| {
         let mut values = headers.get_all(name).map(HeaderValue::as_bytes);
         let value = values.next();
         if values.next().is_some() {
@@ -75,5 +79,5 @@ fn signature(headers: &HeaderMap) -> Result<Option<Signature>, SignatureError> {
         }
         Ok(value)
     };
-    Signature::parse(one("x-mcp-timestamp")?, one("x-mcp-nonce")?, one("x-mcp-signature")?)
+    Signature::parse(one(TIMESTAMP)?, one(NONCE)?, one(SIGNATURE)?)
 }
