@@ -41,6 +41,7 @@ use crate::gate::trail::Trail;
 use crate::keys::Keys;
 use crate::latest::Latest;
 use crate::meter::{Batch, Meter};
+use crate::nice::{Nice, step_back};
 use crate::pulse::Pulse;
 use crate::store::usage::Step;
 use crate::store::windows::SavedWindow;
@@ -118,8 +119,11 @@ impl Keeper {
         let (sender, jobs) = channel();
         let trouble = Arc::new(Trouble::new(None));
         let writer = Writer::new(rooms, Arc::clone(&trouble));
-        let thread =
-            std::thread::Builder::new().name("keeper".to_owned()).spawn(move || writer.run(&jobs))?;
+        let thread = std::thread::Builder::new().name("keeper".to_owned()).spawn(move || {
+            // Requests need not wait until usage is written.
+            step_back(Nice::Behind);
+            writer.run(&jobs)
+        })?;
         Ok((Self { jobs: sender, trouble }, thread))
     }
 

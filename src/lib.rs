@@ -19,6 +19,7 @@ pub mod keeper;
 pub mod keys;
 pub mod latest;
 pub mod meter;
+pub mod nice;
 pub mod pulse;
 pub mod roots;
 pub mod server;

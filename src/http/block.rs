@@ -4,6 +4,7 @@ use actix_web::web;
 use tokio::sync::oneshot;
 
 use super::ApiError;
+use crate::nice::{Nice, step_back};
 
 /// Runs blocking work where it holds nobody up.
 pub async fn block<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, ApiError>
@@ -18,22 +19,6 @@ where
             Err(ApiError::Internal)
         }
     }
-}
-
-/// How far a thread goes behind others where a processor is wanted by both, see `nice(2)`.
-#[derive(Clone, Copy, Debug)]
-pub enum Nice {
-    /// It gets a third of what others get: somebody waits for its answer, but no request does.
-    Behind = 5,
-    /// A tenth, for long work.
-    FarBehind = 10,
-}
-
-/// Lets other threads go before the calling one, and before those that it starts from now on.
-pub fn step_back(nice: Nice) {
-    use rustix::process::nice as add;
-    // Linux takes it for the calling thread alone. Where it is refused, the work is done all the same.
-    let _ = add(0).and_then(|now| add((nice as i32 - now).max(0)));
 }
 
 /// Does as [`block`] on a thread of its own that gives way to all others: for long work that nobody's answer but its
