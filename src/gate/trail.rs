@@ -17,6 +17,8 @@ const MOST_WAITING: usize = 500;
 /// How many are remembered of one key, and of requests without a key that is known.
 const MOST_OF_KEY: usize = 100;
 const MOST_WITHOUT_KEY: usize = 1_000;
+/// How many of the latter may wait: twice as many as are remembered, so that a flood of them costs little.
+const MOST_WAITING_WITHOUT_KEY: usize = 2 * MOST_WITHOUT_KEY / SHARDS;
 /// How many are remembered of all; the oldest make room.
 const MOST: usize = 20_000;
 /// How many keys are remembered; the one that was refused the longest ago makes room.
@@ -73,6 +75,8 @@ pub struct DeadUse {
 #[derive(Debug, Default)]
 struct Shard {
     waiting: Vec<Remembered>,
+    /// How many of those came without a key that is known.
+    without_key: usize,
     dead: HashMap<KeyId, DeadUse>,
     dropped: u64,
 }
@@ -146,7 +150,9 @@ impl Shard {
         let dead = refused.entry.clone().filter(|_| refused.step == Step::Status);
         let known = dead.as_ref().and_then(|entry| self.dead.get_mut(&entry.key.id));
         let is_counted = known.map(|known| known.requests += 1).is_some();
-        let has_room = self.waiting.len() < MOST_WAITING;
+        let is_without_key = refused.entry.is_none();
+        let has_room = self.waiting.len() < MOST_WAITING
+            && (!is_without_key || self.without_key < MOST_WAITING_WITHOUT_KEY);
         if !has_room {
             self.dropped += 1;
         }
@@ -158,6 +164,7 @@ impl Shard {
             self.dead.insert(entry.key.id, DeadUse { entry, requests: 1, asker: asker.clone() });
         }
         if has_room {
+            self.without_key += usize::from(is_without_key);
             self.waiting.push(Remembered { asker, refused, number });
         }
     }
@@ -293,6 +300,22 @@ mod tests {
         assert_eq!(tried.iter().map(|dead| dead.requests).collect::<Vec<_>>(), [most + 1_000]);
         assert_eq!(tried[0].entry.key.id, id_of(7));
         assert!(trail.take_dead().is_empty());
+    }
+
+    #[test]
+    fn a_flood_without_a_key_takes_no_room_from_keys() {
+        let (trail, looked_at) = (Trail::new(), std::cell::Cell::new(0));
+        for _ in 0..100_000 {
+            trail.note(Refusal::InvalidKey.into(), || {
+                looked_at.set(looked_at.get() + 1);
+                asker("req_flood")
+            });
+        }
+        assert!((MOST_WITHOUT_KEY..=2 * MOST_WITHOUT_KEY).contains(&looked_at.get()), "{looked_at:?}");
+        trail.note(of(&entry(1), Refusal::TooManyConcurrent), || asker("req_mine"));
+        assert!(trail.find("req_mine").is_some());
+        trail.note(Refusal::InvalidKey.into(), || asker("req_later"));
+        assert!(trail.find("req_later").is_some());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
@@ -130,17 +130,20 @@ impl ApiError {
     pub fn object(&self) -> ErrorObject<'_> {
         let (_, kind, code) = self.parts();
         let code = match self {
-            Self::Upstream(UpstreamError::Rejected(rejection)) => rejection.code.as_deref().unwrap_or(code),
-            _ => code,
+            Self::Upstream(UpstreamError::Rejected(rejection)) => {
+                token::redact(rejection.code.as_deref().unwrap_or(code))
+            }
+            // A word of mcpd's own.
+            _ => code.into(),
         };
-        ErrorObject { code: token::redact(code), message: self.message(), r#type: kind }
+        ErrorObject { code, message: self.message(), r#type: kind }
     }
 
     /// Returns the answer to a request that failed with this.
     pub fn respond(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status());
         self.add_headers(&mut response);
-        response.content_type("application/json").body(self.body())
+        response.insert_header(JSON).body(self.body())
     }
 
     #[rustfmt::skip]
@@ -172,6 +175,10 @@ impl ApiError {
     /// Returns the error's message, keys blanked out.
     pub fn message(&self) -> Cow<'_, str> {
         let message = self.full_message();
+        if let (Self::Refused(_), Cow::Borrowed(_)) = (self, &message) {
+            // In mcpd's own words, and maybe one of many in a flood.
+            return message;
+        }
         let redacted = match token::redact(&message) {
             Cow::Owned(redacted) => Some(redacted),
             Cow::Borrowed(_) => None,
@@ -321,6 +328,8 @@ fn add_refusal_headers(refusal: &Refusal, response: &mut HttpResponseBuilder) {
         response.insert_header((header::RETRY_AFTER, seconds));
     }
 }
+
+const JSON: (HeaderName, HeaderValue) = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
 
 #[rustfmt::skip]
 fn upstream_parts(error: &UpstreamError) -> (StatusCode, &'static str, &'static str) {
