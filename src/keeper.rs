@@ -183,7 +183,10 @@ pub fn restore(
             count: slice.count,
         });
         let slices = slices.filter(|slice| now.steady.saturating_sub(slice.last) < SPAN);
-        keyring.restore_window(saved.allowance, Window::restore(slices));
+        let window = Window::restore(slices);
+        if !window.is_idle(now.steady) {
+            keyring.restore_window(saved.allowance, window);
+        }
     }
     let since = now.wall.before(replay::STEP_BACK);
     for saved in store.read(|connection| store::seals::live(connection, since))? {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::{Call, Desk};
 use crate::domain::advice::{Advice, Change, Given, History, Suggestion, advise};
 use crate::domain::id::KeyId;
-use crate::domain::key::{Key, Settings};
+use crate::domain::key::{Extras, Key, Settings};
 use crate::domain::offset::Offset;
 use crate::domain::time::Timestamp;
 use crate::http::ApiError;
@@ -201,8 +201,8 @@ impl GivenView {
     fn new(Given { settings, requests_per_minute }: Given<'_>) -> Self {
         Self {
             scopes: settings.scopes.names(),
-            allowed_ips: texts(settings.allowed_ips.as_slice()),
-            allowed_models: settings.allowed_models.as_slice().to_vec(),
+            allowed_ips: texts(settings.extras().allowed_ips.as_slice()),
+            allowed_models: settings.extras().allowed_models.as_slice().to_vec(),
             requests_per_minute,
             max_concurrent: settings.max_concurrent.map(Into::into),
         }
@@ -250,7 +250,8 @@ impl ReportView {
 
 /// Returns what is to be changed as it is now, the way that the admin API shows it.
 fn current(change: &Change, Given { settings, requests_per_minute }: Given<'_>) -> Value {
-    let Settings { scopes, allowed_ips, allowed_models, max_concurrent, .. } = settings;
+    let Settings { scopes, max_concurrent, .. } = settings;
+    let Extras { allowed_ips, allowed_models, .. } = settings.extras();
     match change {
         Change::Scopes(_) => json!(scopes.names()),
         Change::AllowedIps(_) => json!(texts(allowed_ips.as_slice())),

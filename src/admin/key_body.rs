@@ -10,7 +10,7 @@ use crate::domain::key::{Key, Name, Settings};
 use crate::domain::metadata::Metadata;
 use crate::domain::models::AllowedModels;
 use crate::domain::network::Networks;
-use crate::domain::plan::Plans;
+use crate::domain::plan::{PlanName, Plans};
 use crate::domain::report_only::ReportOnly;
 use crate::domain::scope::Scopes;
 use crate::domain::time::{Timestamp, parse_duration};
@@ -85,7 +85,7 @@ impl KeyBody {
     /// Returns the settings of a key with what is written here changed.
     pub(super) fn change(self, key: &Key, plans: &Plans, now: Timestamp) -> Result<Settings, ApiError> {
         if let Some(Some(_)) = self.revoke_when_quiet
-            && key.rotated_to.is_none()
+            && key.rotated_to().is_none()
         {
             return Err(only_rotated());
         }
@@ -111,26 +111,32 @@ impl KeyBody {
             settings.max_concurrent = positive("max_concurrent", most)?;
         }
         if let Some(networks) = self.allowed_ips {
-            settings.allowed_ips = Networks::parse(networks.iter().flatten().map(String::as_str))
+            let networks = Networks::parse(networks.iter().flatten().map(String::as_str))
                 .map_err(|error| ApiError::field("allowed_ips", format_args!("has a bad entry: {error}")))?;
+            settings.change_extras(|extras| extras.allowed_ips = networks);
         }
         if let Some(models) = self.allowed_models {
-            settings.allowed_models = AllowedModels::parse(models.unwrap_or_default()).map_err(|error| {
+            let models = AllowedModels::parse(models.unwrap_or_default()).map_err(|error| {
                 ApiError::field("allowed_models", format_args!("has a bad entry: {error}"))
             })?;
+            settings.change_extras(|extras| extras.allowed_models = models);
         }
         if let Some(metadata) = self.metadata {
-            settings.metadata = Metadata::parse(metadata.unwrap_or_default())
+            let metadata = Metadata::parse(metadata.unwrap_or_default())
                 .map_err(|error| ApiError::field("metadata", format_args!("cannot be kept: {error}")))?;
+            settings.change_extras(|extras| extras.metadata = metadata);
         }
-        settings.plan = self.plan.unwrap_or(settings.plan);
+        if let Some(plan) = self.plan {
+            settings.plan = PlanName::new(&plan);
+        }
         if decides_limit {
             plans
                 .limit(&settings.plan, settings.requests_per_minute)
                 .map_err(|error| ApiError::Unprocessable(format!("`plan`: {error}")))?;
         }
         if let Some(length) = self.revoke_when_quiet {
-            settings.revoke_when_quiet = length.as_deref().map(parse_quiet).transpose()?;
+            let quiet = length.as_deref().map(parse_quiet).transpose()?;
+            settings.change_extras(|extras| extras.revoke_when_quiet = quiet);
         }
         settings.require_signature = self.require_signature.unwrap_or(settings.require_signature);
         if let Some(names) = self.report_only {

@@ -115,7 +115,7 @@ impl Rotated {
         };
         let Some(key) = record else { return Ok(None) };
         let is_own = key.id == id;
-        let (old, new) = match (key.rotated_from, key.rotated_to) {
+        let (old, new) = match (key.rotated_from(), key.rotated_to()) {
             (_, Some(next)) if is_own || next == id => (key.id, next),
             (Some(previous), _) => (previous, key.id),
             _ => return Ok(Some(None)),
@@ -148,7 +148,7 @@ impl Rotated {
             old_ends_at: self.old.record.ends_at(now),
             old_last_used_at: self.old.last_used_at,
             old_is_in_use: rooms.keys.keyring().get(self.old.id).is_some_and(|entry| entry.is_in_use()),
-            revoke_when_quiet: key.and_then(|key| key.settings.revoke_when_quiet),
+            revoke_when_quiet: key.and_then(|key| key.settings.extras().revoke_when_quiet),
             old_clients: self.old.clients.clone(),
             new_admitted: self.new.clients.iter().map(|client| client.admitted).sum(),
             new_works: key.is_some_and(|key| rooms.keys.live_successor(key, now).is_some()),

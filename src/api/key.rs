@@ -40,15 +40,15 @@ pub(super) async fn show(call: Call) -> Result<HttpResponse, ApiError> {
         name: settings.name.as_str().to_owned(),
         hint: key.hint.to_string(),
         scopes: settings.scopes.names(),
-        plan: settings.plan.clone(),
+        plan: settings.plan.to_string(),
         requests_per_minute: permit.quota.limit,
         remaining: permit.quota.remaining,
         reset_seconds: permit.quota.reset_seconds(),
         max_concurrent: settings.max_concurrent.map(Into::into),
-        allowed_models: settings.allowed_models.as_slice().to_vec(),
+        allowed_models: settings.extras().allowed_models.as_slice().to_vec(),
         require_signature: settings.require_signature,
         created_at: key.created_at.as_seconds(),
         expires_at: settings.expires_at.map(crate::domain::time::Timestamp::as_seconds),
-        metadata: settings.metadata.entries().clone(),
+        metadata: settings.extras().metadata.entries().clone(),
     }))
 }

@@ -36,7 +36,7 @@ pub(super) struct ModelList {
 pub(super) async fn list(call: Call) -> Result<HttpResponse, ApiError> {
     let catalog = call.rooms.upstream.catalog(MAX_AGE).await;
     let permit = call.exchange.permit()?;
-    let allowed = &permit.entry.key.settings.allowed_models;
+    let allowed = &permit.entry.key.settings.extras().allowed_models;
     let models = catalog.models().into_iter().filter(|model| allowed.permit(model));
     let data = models.map(|model| describe(&catalog, model)).collect();
     Ok(super::json(&ModelList { object: "list", data }))

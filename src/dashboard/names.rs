@@ -32,7 +32,7 @@ pub(super) fn key_id(desk: &Desk, text: &str) -> Option<KeyId> {
     let (mut named, mut over) = (Vec::new(), Vec::new());
     desk.rooms.keys.keyring().for_each(|key| {
         if key.settings.name.as_str() == text {
-            let is_over = key.rotated_to.is_some() || key.revoked_at.is_some();
+            let is_over = key.rotated_to().is_some() || key.revoked_at.is_some();
             if is_over { &mut over } else { &mut named }.push(key.id);
         }
     });

@@ -111,7 +111,7 @@ fn addresses(settings: &Settings, history: &History) -> Finding {
                 .to_owned(),
         );
     }
-    let given = &settings.allowed_ips;
+    let given = &settings.extras().allowed_ips;
     if let Some(lost) = history.addresses.keys().find(|ip| !given.permit(Some(**ip))) {
         return Err(format!("allowed_ips: the key was used from {lost}, which is outside."));
     }
@@ -149,7 +149,7 @@ fn models(settings: &Settings, history: &History) -> Finding {
     if history.has_unknown_models {
         return Err("allowed_models: of some requests it is not known which model they named.".to_owned());
     }
-    let (given, used) = (&settings.allowed_models, &history.models);
+    let (given, used) = (&settings.extras().allowed_models, &history.models);
     if let Some(lost) = used.keys().find(|model| !given.permit(model)) {
         return Err(format!("allowed_models: the key was used for {lost}, which is not among them."));
     }

@@ -2,9 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Requests that a key may make in any 60 seconds.
 pub type RequestsPerMinute = NonZeroU32;
+
+/// How many names of plans are shared by all keys that are on them.
+const SHARED: usize = 64;
+
+/// The name of the plan that a key is on. A million keys on a few plans share a few names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanName(Arc<String>);
 
 /// The plans of the configuration, and the one that a key gets unless it names another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +36,30 @@ pub enum PlanError {
     /// The plan sets no limit of its own and neither does the key.
     #[error("`{0}` sets no limit of its own: give the key `requests_per_minute`")]
     NeedsOwnLimit(String),
+}
+
+impl PlanName {
+    /// Returns the name.
+    pub fn new(name: &str) -> Self {
+        static KNOWN: Mutex<Vec<PlanName>> = Mutex::new(Vec::new());
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.iter().find(|known| ***known == *name) {
+            return known.clone();
+        }
+        let new = Self(Arc::new(name.to_owned()));
+        if known.len() < SHARED {
+            known.push(new.clone());
+        }
+        new
+    }
+}
+
+impl Deref for PlanName {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
 }
 
 impl Plans {

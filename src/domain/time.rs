@@ -1,13 +1,17 @@
 //! Points in time and lengths of time, as people write them.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use jiff::{SpanRelativeTo, Unit};
 
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Timestamp(i64);
+pub struct Timestamp(
+    /// Counted from before all others, so that none is zero and an optional one takes no more room.
+    NonZeroU64,
+);
 
 /// Text that is no point in time or no length of time.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,50 +29,53 @@ impl Timestamp {
     const MIN: i64 = -62_167_219_200_000;
     const MAX: i64 = 253_402_207_200_000;
 
-    /// Returns the point that many milliseconds after the epoch.
+    /// Returns the point that many milliseconds after the epoch; the very first there could be is the second.
     pub const fn from_millis(millis: i64) -> Self {
-        Self(millis)
+        match NonZeroU64::new(millis.wrapping_sub(i64::MIN).cast_unsigned()) {
+            Some(since_first) => Self(since_first),
+            None => Self(NonZeroU64::MIN),
+        }
     }
 
     /// Returns the point that many seconds after the epoch.
     pub const fn from_seconds(seconds: i64) -> Self {
-        Self(seconds.saturating_mul(1_000))
+        Self::from_millis(seconds.saturating_mul(1_000))
     }
 
     /// Returns the milliseconds since the epoch.
     pub const fn as_millis(self) -> i64 {
-        self.0
+        self.0.get().cast_signed().wrapping_add(i64::MIN)
     }
 
     /// Returns the whole seconds since the epoch.
     pub const fn as_seconds(self) -> i64 {
-        self.0.div_euclid(1_000)
+        self.as_millis().div_euclid(1_000)
     }
 
     /// Returns the point that much later, at most the last one that can be written.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
         let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-        Self(self.0.saturating_add(millis).min(Self::MAX))
+        Self::from_millis(self.as_millis().saturating_add(millis).min(Self::MAX))
     }
 
     /// Returns the point that much earlier, at least the first one that can be written.
     #[must_use]
     pub fn before(self, duration: Duration) -> Self {
         let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-        Self(self.0.saturating_sub(millis).max(Self::MIN))
+        Self::from_millis(self.as_millis().saturating_sub(millis).max(Self::MIN))
     }
 
     /// Returns the time from an earlier point to this one, zero if it is not earlier.
     pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+        Duration::from_millis(self.0.get().saturating_sub(earlier.0.get()))
     }
 
     /// Returns the start of the step (whole seconds) that the point lies in, counted from the epoch.
     #[must_use]
     pub const fn floor(self, step: Duration) -> Self {
         let step = (step.as_secs() * 1_000).cast_signed();
-        Self(self.0.div_euclid(step) * step)
+        Self::from_millis(self.as_millis().div_euclid(step) * step)
     }
 
     /// Returns the day that the point lies in, counted from the epoch, in UTC.
@@ -86,8 +93,9 @@ impl Timestamp {
     pub fn parse(text: &str) -> Result<Self, InvalidTime> {
         text.parse::<jiff::Timestamp>()
             .ok()
-            .map(|time| Self(time.as_millisecond()))
-            .filter(|time| (Self::MIN..=Self::MAX).contains(&time.0))
+            .map(jiff::Timestamp::as_millisecond)
+            .filter(|millis| (Self::MIN..=Self::MAX).contains(millis))
+            .map(Self::from_millis)
             .ok_or_else(|| InvalidTime::Timestamp(super::token::redact(text).into_owned()))
     }
 }
@@ -96,8 +104,8 @@ impl fmt::Display for Timestamp {
     /// Writes RFC 3339 in UTC, milliseconds only where there are some. A point that no calendar has, which only
     /// somebody else can have put into the database, is written as the first or the last that one has.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let end = if self.0 < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
-        let time = jiff::Timestamp::from_millisecond(self.0).unwrap_or(end);
+        let end = if self.as_millis() < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
+        let time = jiff::Timestamp::from_millisecond(self.as_millis()).unwrap_or(end);
         fmt::Display::fmt(&time, f)
     }
 }
@@ -191,6 +199,14 @@ mod tests {
     #[test]
     fn a_name_of_a_file_holds_no_colon() {
         assert_eq!(Timestamp::from_millis(1_795_457_776_500).in_file_name(), "2026-11-23-181616");
+    }
+
+    #[test]
+    fn times_are_in_their_order_and_an_optional_one_takes_no_more_room() {
+        let times = [i64::MIN + 1, -1, 0, 1, i64::MAX].map(Timestamp::from_millis);
+        assert!(times.is_sorted());
+        assert_eq!(times.map(Timestamp::as_millis), [i64::MIN + 1, -1, 0, 1, i64::MAX]);
+        assert_eq!(size_of::<Option<Timestamp>>(), 8);
     }
 
     #[test]

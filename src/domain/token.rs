@@ -111,8 +111,12 @@ impl FromStr for Hint {
     fn from_str(text: &str) -> Result<Self, Malformed> {
         let (first, last) =
             text.strip_prefix(PREFIX).and_then(|hint| hint.split_once('…')).ok_or(Malformed)?;
-        let both = [first.as_bytes(), last.as_bytes()].concat();
-        alphabet::parse(&both).map(Self).ok_or(Malformed)
+        let parse = |part: &str| alphabet::parse::<4>(part.as_bytes()).ok_or(Malformed);
+        let (first, last) = (parse(first)?, parse(last)?);
+        let mut hint = [0; 8];
+        hint[..4].copy_from_slice(&first);
+        hint[4..].copy_from_slice(&last);
+        Ok(Self(hint))
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) fn status(key: &Key, now: Timestamp) -> Result<(), Refusal> {
 
 /// Fails where the key may not be used from the address, unless that is only tried out: then it is found.
 pub(super) fn client_address(settings: &Settings, client: Option<IpAddr>) -> Result<Findings, Refusal> {
-    if settings.allowed_ips.permit(client) {
+    if settings.extras().allowed_ips.permit(client) {
         return Ok(Findings::default());
     }
     found(settings, Finding::Address(client), Refusal::AddressNotAllowed)
@@ -61,7 +61,7 @@ pub(super) fn scope(settings: &Settings, wanted: Scope) -> Result<Findings, Refu
 
 /// Fails where the key may not name the model.
 pub(super) fn model(settings: &Settings, name: &str) -> Result<(), Refusal> {
-    if settings.allowed_models.permit(name) {
+    if settings.extras().allowed_models.permit(name) {
         return Ok(());
     }
     Err(Refusal::ModelNotAllowed(name.to_owned()))

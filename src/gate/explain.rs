@@ -144,7 +144,7 @@ impl Gate {
         let status = checks::status(&entry.key, now.wall);
         telling.check(Step::Status, status.map_err(|refusal| self.unusable(refusal, asked.client, now)))?;
         let settings = &entry.key.settings;
-        if asked.client.is_none() && !settings.allowed_ips.as_slice().is_empty() {
+        if asked.client.is_none() && !settings.extras().allowed_ips.as_slice().is_empty() {
             telling.skip(Step::ClientAddress, &words::unsaid_address(settings));
         } else {
             telling.check(Step::ClientAddress, checks::client_address(settings, asked.client))?;
@@ -192,9 +192,9 @@ impl Gate {
 
 /// Looks whether the limits have room, as far as taking from them would.
 fn attempt_to_take(entry: &Entry, telling: &mut Telling<'_>, now: Now) -> Result<(), Decided> {
-    let has_room = entry.allowance.has_room(entry.key.settings.max_concurrent);
+    let has_room = entry.allowance().has_room(entry.key.settings.max_concurrent);
     telling.check(Step::Concurrency, has_room.then_some(()).ok_or(Refusal::TooManyConcurrent))?;
-    let quota = entry.allowance.peek(entry.requests_per_minute, now.steady);
+    let quota = entry.allowance().peek(entry.requests_per_minute(), now.steady);
     telling.facts.quota = Some(quota);
     let has_room = quota.remaining > 0;
     telling.check(Step::RateLimit, has_room.then_some(()).ok_or(Refusal::RateLimited(quota)))
@@ -213,7 +213,7 @@ fn attempt_to_read(asked: &Asked<'_>, entry: &Entry, telling: &mut Telling<'_>) 
             telling.facts.model = Some(model.to_owned());
             telling.check(Step::Model, checks::model(settings, model))?;
         }
-        Model::Unsaid if settings.allowed_models.as_slice().is_empty() => telling.pass(Step::Model),
+        Model::Unsaid if settings.extras().allowed_models.as_slice().is_empty() => telling.pass(Step::Model),
         Model::Unsaid => telling.skip(Step::Model, &words::unsaid_model(settings)),
         Model::Nothing => telling.skip(Step::Model, &format!("{} names no model", asked.request)),
     }

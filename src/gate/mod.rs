@@ -145,14 +145,14 @@ impl Gate {
         findings: Findings,
         now: Now,
     ) -> Result<Permit, Refused> {
-        let Some(slot) = entry.allowance.enter(entry.key.settings.max_concurrent) else {
+        let Some(slot) = entry.allowance().enter(entry.key.settings.max_concurrent) else {
             return Err(refuse(entry, Refusal::TooManyConcurrent, now));
         };
-        match entry.allowance.take(entry.requests_per_minute, now.steady) {
+        match entry.allowance().take(entry.requests_per_minute(), now.steady) {
             Ok(quota) => {
-                if entry.allowance.mark_changed() {
+                if entry.allowance().mark_changed() {
                     // Nobody listens any more only while the server stops, after its last request.
-                    let _ = self.changed.send(Arc::clone(&entry.allowance));
+                    let _ = self.changed.send(Arc::clone(entry.allowance()));
                 }
                 Ok(Permit::new(entry, quota, slot, demand.scopes(), findings, now.wall))
             }
@@ -188,6 +188,6 @@ fn guessed(counted: Result<(), Quota>) -> Refusal {
 
 /// Refuses a live key; its limit is told, and nothing taken from it.
 fn refuse(entry: Arc<Entry>, refusal: Refusal, now: Now) -> Refused {
-    let quota = entry.allowance.peek(entry.requests_per_minute, now.steady);
+    let quota = entry.allowance().peek(entry.requests_per_minute(), now.steady);
     Refused::of(entry, refusal, Some(quota))
 }

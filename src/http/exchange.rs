@@ -257,7 +257,7 @@ impl Exchange {
             findings,
             who: Who {
                 key,
-                superseded: entry.as_ref().is_some_and(|entry| entry.key.rotated_to.is_some()),
+                superseded: entry.as_ref().is_some_and(|entry| entry.key.rotated_to().is_some()),
                 client: self.client.get(),
                 user_agent: self.user_agent.as_ref().map_or(b"", HeaderValue::as_bytes),
                 endpoint: self.endpoint.get(),

@@ -283,7 +283,7 @@ impl Incoming {
         match self.rooms.gate.identify(&self.gate_request(bearer), now) {
             Ok(Identified { entry, findings }) => {
                 self.exchange.note(findings);
-                self.exchange.set_quota(entry.allowance.peek(entry.requests_per_minute, now.steady));
+                self.exchange.set_quota(entry.allowance().peek(entry.requests_per_minute(), now.steady));
                 self.exchange.set_entry(entry);
                 error
             }

@@ -117,7 +117,7 @@ fn tell_dead(keyring: &Keyring, requests: u64, dead: &DeadUse, now: Timestamp) {
     let ended = key.ended(now).unwrap_or_else(|| "did not work".to_owned());
     let text = format!("refused {asked} with key {}, which {ended}", key.named());
     let from = from(dead);
-    match key.rotated_to {
+    match key.rotated_to() {
         Some(successor) => {
             let successor = match keyring.get(successor) {
                 Some(entry) => entry.key.named(),

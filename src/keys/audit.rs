@@ -21,27 +21,27 @@ pub(super) fn change(
 fn describe(key: &Key) -> Value {
     let settings = &key.settings;
     let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
-    let networks = settings.allowed_ips.as_slice().iter().map(ToString::to_string);
+    let networks = settings.extras().allowed_ips.as_slice().iter().map(ToString::to_string);
     json!({
         "id": key.id.to_string(),
         "name": settings.name.as_str(),
         "hint": key.hint.to_string(),
         "enabled": settings.enabled,
         "scopes": settings.scopes.names(),
-        "plan": settings.plan,
+        "plan": &*settings.plan,
         "requests_per_minute": settings.requests_per_minute,
         "max_concurrent": settings.max_concurrent,
         "allowed_ips": networks.collect::<Vec<_>>(),
-        "allowed_models": settings.allowed_models.as_slice(),
-        "metadata": settings.metadata.entries(),
+        "allowed_models": settings.extras().allowed_models.as_slice(),
+        "metadata": settings.extras().metadata.entries(),
         "require_signature": settings.require_signature,
         "report_only": settings.report_only.names(),
-        "revoke_when_quiet": settings.revoke_when_quiet.map(format_duration),
+        "revoke_when_quiet": settings.extras().revoke_when_quiet.map(format_duration),
         "created_at": key.created_at.to_string(),
         "expires_at": time(settings.expires_at),
         "revoked_at": time(key.revoked_at),
-        "rotated_from": key.rotated_from.map(|id| id.to_string()),
-        "rotated_to": key.rotated_to.map(|id| id.to_string()),
-        "rotated_at": time(key.rotated_at),
+        "rotated_from": key.rotated_from().map(|id| id.to_string()),
+        "rotated_to": key.rotated_to().map(|id| id.to_string()),
+        "rotated_at": time(key.rotated_at()),
     })
 }

@@ -155,7 +155,7 @@ impl Keys {
         self.keyring.for_each(|key| {
             let Settings { plan, requests_per_minute, .. } = &key.settings;
             if key.revoked_at.is_none() && plans.limit(plan, *requests_per_minute).is_err() {
-                *lost.entry(plan.clone()).or_default() += 1;
+                *lost.entry((**plan).to_owned()).or_default() += 1;
             }
         });
         for (plan, keys) in lost {
@@ -177,7 +177,7 @@ impl Keys {
 
     fn put(&self, key: Key, entry: &Entry) {
         let limit = self.limit(&key);
-        self.keyring.put(key, entry.digest(), limit);
+        self.keyring.put(key, *entry.digest(), limit);
     }
 
     fn limit(&self, key: &Key) -> u32 {

@@ -26,7 +26,7 @@ impl Keys {
     fn revoke_if_quiet(&self, key: &Key, last_use: Option<LastUse>) -> Result<(), KeysError> {
         let now = self.clock.now().wall;
         let Some(entry) = self.keyring.get(key.id) else { return Ok(()) };
-        let Some(quiet) = key.settings.revoke_when_quiet else { return Ok(()) };
+        let Some(quiet) = key.settings.extras().revoke_when_quiet else { return Ok(()) };
         let is_quiet = || {
             let last_used_at = last_use.map(|last| last.at).max(entry.last_use(now));
             key.quiet_since(last_used_at).is_some_and(|since| now.since(since) >= quiet)
@@ -53,7 +53,7 @@ impl Keys {
 
     /// Returns the next key of the line that works.
     pub fn live_successor(&self, key: &Key, now: Timestamp) -> Option<Arc<Entry>> {
-        let next = |key: &Key| self.keyring.get(key.rotated_to?);
+        let next = |key: &Key| self.keyring.get(key.rotated_to()?);
         std::iter::successors(next(key), |entry| next(&entry.key))
             .find(|entry| entry.key.status(now) == Status::Active)
     }

@@ -48,11 +48,11 @@ impl Keys {
         check_rotatable(&entry.key, now)?;
         let token = Token::random(&self.random)?;
         let settings = successor_settings(&entry.key, rotation, now);
-        let new = Key {
-            allowance: entry.key.allowance,
-            rotated_from: Some(id),
-            ..self.new_key(settings, &token, now)?
-        };
+        let mut new = self.new_key(settings, &token, now)?;
+        new.change_succession(|succession| {
+            succession.first = entry.key.line();
+            succession.from = Some(id);
+        });
         let old = predecessor(&entry.key, rotation, new.id, now);
         let digest = self.keyring.digest(&token);
         self.store.write(|transaction| {
@@ -71,7 +71,7 @@ impl Keys {
 }
 
 fn check_rotatable(key: &Key, now: Timestamp) -> Result<(), KeysError> {
-    if let Some(successor) = key.rotated_to {
+    if let Some(successor) = key.rotated_to() {
         return Err(KeysError::AlreadyRotated(successor));
     }
     match key.status(now) {
@@ -85,13 +85,20 @@ fn check_rotatable(key: &Key, now: Timestamp) -> Result<(), KeysError> {
 fn successor_settings(old: &Key, rotation: Rotation, now: Timestamp) -> Settings {
     let same_lifetime = old.settings.expires_at.map(|end| now.after(end.since(old.created_at)));
     let expires_at = rotation.expires_at.or(same_lifetime);
-    Settings { expires_at, revoke_when_quiet: None, ..old.settings.clone() }
+    let mut settings = Settings { expires_at, ..old.settings.clone() };
+    settings.change_extras(|extras| extras.revoke_when_quiet = None);
+    settings
 }
 
 fn predecessor(old: &Key, rotation: Rotation, successor: KeyId, now: Timestamp) -> Key {
     let end = now.after(rotation.expire_old_in);
     let end = old.settings.expires_at.map_or(end, |sooner| sooner.min(end));
-    let revoke_when_quiet = rotation.revoke_when_quiet;
-    let settings = Settings { expires_at: Some(end), revoke_when_quiet, ..old.settings.clone() };
-    Key { settings, rotated_to: Some(successor), rotated_at: Some(now), ..old.clone() }
+    let mut key = old.clone();
+    key.settings.expires_at = Some(end);
+    key.settings.change_extras(|extras| extras.revoke_when_quiet = rotation.revoke_when_quiet);
+    key.change_succession(|succession| {
+        succession.to = Some(successor);
+        succession.at = Some(now);
+    });
+    key
 }

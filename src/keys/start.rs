@@ -33,12 +33,14 @@ impl Keys {
     /// Loads all keys; makes the secret behind their digests if this is the first start.
     pub fn load(store: Arc<Store>, plans: Plans, clock: Clock) -> Result<Self, StartError> {
         let random = SystemRandom::new();
-        let keyring = Arc::new(Keyring::new(digester(&store, &random)?));
-        store.read(|connection| {
+        let digester = digester(&store, &random)?;
+        let keyring = store.read(|connection| {
+            let keyring = Keyring::with_room(digester, store::keys::count_all(connection)?);
             store::keys::for_each(connection, |key, digest| {
                 let limit = super::limit_on(&plans, &key);
                 keyring.put(key, digest, limit);
-            })
+            })?;
+            Ok(Arc::new(keyring))
         })?;
         let (recent, turn) = (RecentTokens::default(), Mutex::default());
         let loaded = clock.steady();

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use rusqlite::types::{ToSqlOutput, Type};
-use rusqlite::{Error, Row, ToSql};
+use rusqlite::{Error, Row, RowIndex, ToSql};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -24,42 +24,42 @@ macro_rules! stands_as_text {
 stands_as_text!(KeyId, ContextId, FileId, AlertId, RuleId);
 
 /// Returns the value whose text stands in the column.
-pub(super) fn text<T>(row: &Row<'_>, column: &str) -> rusqlite::Result<T>
+pub(super) fn text<T>(row: &Row<'_>, column: impl RowIndex + Copy) -> rusqlite::Result<T>
 where
     T: FromStr,
     T::Err: std::error::Error + Send + Sync + 'static,
 {
-    let text: String = row.get(column)?;
+    let text = row.get_ref(column)?.as_str().map_err(|error| invalid(row, column, error))?;
     text.parse().map_err(|error| invalid(row, column, error))
 }
 
 /// Returns the value whose text stands in the column, if any does.
-pub(super) fn optional_text<T>(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<T>>
+pub(super) fn optional_text<T>(row: &Row<'_>, column: impl RowIndex + Copy) -> rusqlite::Result<Option<T>>
 where
     T: FromStr,
     T::Err: std::error::Error + Send + Sync + 'static,
 {
-    let text: Option<String> = row.get(column)?;
+    let text = row.get_ref(column)?.as_str_or_null().map_err(|error| invalid(row, column, error))?;
     text.map(|text| text.parse().map_err(|error| invalid(row, column, error))).transpose()
 }
 
 /// Returns the point in time in the column.
-pub(super) fn time(row: &Row<'_>, column: &str) -> rusqlite::Result<Timestamp> {
+pub(super) fn time(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<Timestamp> {
     row.get(column).map(Timestamp::from_millis)
 }
 
 /// Returns the point in time in the column, if there is one.
-pub(super) fn optional_time(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Timestamp>> {
+pub(super) fn optional_time(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<Option<Timestamp>> {
     row.get::<_, Option<i64>>(column).map(|millis| millis.map(Timestamp::from_millis))
 }
 
 /// Returns what a column written by this server but unreadable to it is reported as.
 pub(super) fn invalid(
     row: &Row<'_>,
-    column: &str,
+    column: impl RowIndex + Copy,
     error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
 ) -> Error {
-    let index = row.as_ref().column_index(column).unwrap_or_default();
+    let index = column.idx(row.as_ref()).unwrap_or_default();
     Error::FromSqlConversionFailure(index, Type::Text, error.into())
 }
 
@@ -74,9 +74,12 @@ pub(super) fn to_json(value: &(impl Serialize + ?Sized)) -> String {
 }
 
 /// Returns the value whose JSON stands in the column.
-pub(super) fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
-    let text: String = row.get(column)?;
-    serde_json::from_str(&text).map_err(|error| invalid(row, column, error))
+pub(super) fn from_json<T: DeserializeOwned>(
+    row: &Row<'_>,
+    column: impl RowIndex + Copy,
+) -> rusqlite::Result<T> {
+    let text = row.get_ref(column)?.as_str().map_err(|error| invalid(row, column, error))?;
+    serde_json::from_str(text).map_err(|error| invalid(row, column, error))
 }
 
 /// Returns the number in the column, which counts something.

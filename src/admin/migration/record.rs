@@ -57,7 +57,7 @@ impl Record {
 
     pub(super) fn rotated_at(&self) -> Option<Timestamp> {
         match self {
-            Self::Kept(key) => key.rotated_at,
+            Self::Kept(key) => key.rotated_at(),
             Self::Deleted(remains) => remains.rotated_at,
         }
     }

@@ -279,7 +279,7 @@ fn day(time: Timestamp) -> i64 {
 /// Returns when a key ends that does within the rule's days. One made for less than a day is meant to.
 fn ends_soon(rule: &Rule, key: &Key, now: Timestamp) -> Option<Timestamp> {
     let end = key.settings.expires_at?;
-    let is_left_to_end = key.status(now) == Status::Active && key.rotated_to.is_none();
+    let is_left_to_end = key.status(now) == Status::Active && key.rotated_to().is_none();
     (is_left_to_end && end.since(now) <= ahead(rule) && end.since(key.created_at) >= DAY).then_some(end)
 }
 

@@ -115,7 +115,7 @@ pub(super) fn rate_limited(
     example: &Sighting,
 ) -> Words {
     let (refused, window) = (held.bad, spoken(rule.window()));
-    let limit = keyring.get(key).map(|entry| entry.requests_per_minute);
+    let limit = keyring.get(key).map(|entry| entry.requests_per_minute());
     words(
         format!("{} runs into its limits: {refused} requests in {window} were refused", name(keyring, key)),
         json!({"refused": refused, "window": format_duration(rule.window()), "requests_per_minute": limit}),
@@ -126,7 +126,7 @@ pub(super) fn rate_limited(
 pub(super) fn rotated_key_in_use(keyring: &Keyring, key: KeyId, now: Timestamp, example: &Sighting) -> Words {
     let entry = keyring.get(key);
     let record = entry.as_ref().map(|entry| &entry.key);
-    let successor = record.and_then(|key| key.rotated_to).and_then(|id| keyring.get(id));
+    let successor = record.and_then(Key::rotated_to).and_then(|id| keyring.get(id));
     let end = record.and_then(|key| key.settings.expires_at).map(|end| end.to_string());
     let works = record.is_some_and(|key| key.status(now) == Status::Active);
     let until = match (works, &end) {
@@ -135,7 +135,7 @@ pub(super) fn rotated_key_in_use(keyring: &Keyring, key: KeyId, now: Timestamp, 
         (false, _) => "it works no more".to_owned(),
     };
     let successor_name = successor.as_ref().map(|successor| successor.key.settings.name.as_str());
-    let by = match (record.and_then(|key| key.rotated_to), successor_name) {
+    let by = match (record.and_then(Key::rotated_to), successor_name) {
         (Some(id), Some(called)) => format!(" by `{called}` ({id})"),
         (Some(id), None) => format!(" by {id}"),
         (None, _) => String::new(),
@@ -143,7 +143,7 @@ pub(super) fn rotated_key_in_use(keyring: &Keyring, key: KeyId, now: Timestamp, 
     words(
         format!("{} is still used though it was replaced{by}; {until}", name(keyring, key)),
         json!({
-            "successor": record.and_then(|key| key.rotated_to).map(|id| id.to_string()),
+            "successor": record.and_then(Key::rotated_to).map(|id| id.to_string()),
             "successor_name": successor_name,
             "works": works,
             "works_until": end.filter(|_| works),

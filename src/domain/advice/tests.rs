@@ -35,8 +35,8 @@ fn advice(settings: &Settings, history: &History) -> Advice {
 fn apply(settings: &mut Settings, change: &Change) {
     match change.clone() {
         Change::Scopes(scopes) => settings.scopes = scopes,
-        Change::AllowedIps(networks) => settings.allowed_ips = networks,
-        Change::AllowedModels(models) => settings.allowed_models = models,
+        Change::AllowedIps(networks) => settings.change_extras(|extras| extras.allowed_ips = networks),
+        Change::AllowedModels(models) => settings.change_extras(|extras| extras.allowed_models = models),
         Change::RequestsPerMinute(limit) => settings.requests_per_minute = Some(limit),
         Change::MaxConcurrent(most) => settings.max_concurrent = Some(most),
     }
@@ -69,8 +69,10 @@ fn a_key_is_confined_to_what_it_was_used_for() {
 fn a_key_that_has_what_it_needs_is_left_as_it_is() {
     let mut settings = settings();
     settings.scopes = Scopes::NONE.with(Scope::ChatsCreate);
-    settings.allowed_ips = Networks::parse(["203.0.113.0/24"]).unwrap();
-    settings.allowed_models = AllowedModels::parse(vec!["m".to_owned()]).unwrap();
+    settings.change_extras(|extras| {
+        extras.allowed_ips = Networks::parse(["203.0.113.0/24"]).unwrap();
+        extras.allowed_models = AllowedModels::parse(vec!["m".to_owned()]).unwrap();
+    });
     settings.max_concurrent = NonZeroU32::new(100);
     let history = history(&["203.0.113.9"], &["m"]);
     let advice = advise(Given { settings: &settings, requests_per_minute: 13 }, &history);
@@ -80,8 +82,9 @@ fn a_key_that_has_what_it_needs_is_left_as_it_is() {
 #[test]
 fn networks_that_nothing_came_from_are_dropped_but_never_the_last() {
     let networks = |names: &[&str]| {
-        let allowed_ips = Networks::parse(names.iter().copied()).unwrap();
-        Settings { allowed_ips, ..settings() }
+        let mut settings = settings();
+        settings.change_extras(|extras| extras.allowed_ips = Networks::parse(names.iter().copied()).unwrap());
+        settings
     };
     let both = networks(&["10.0.0.0/8", "203.0.113.0/24"]);
     let found = advice(&both, &history(&["203.0.113.9"], &["m"]));
@@ -169,8 +172,8 @@ fn let_through<'a>(settings: &Settings, limit: u32, requests: &'a [Asked]) -> (V
     let (mut window, mut peak) = (Window::default(), 0);
     let passed = requests.iter().filter(|asked| {
         let passes = settings.scopes.contains(asked.scope)
-            && settings.allowed_ips.permit(asked.client)
-            && settings.allowed_models.permit(&asked.model);
+            && settings.extras().allowed_ips.permit(asked.client)
+            && settings.extras().allowed_models.permit(&asked.model);
         let quota = passes.then(|| window.take(limit, Duration::from_millis(asked.at)).ok()).flatten();
         peak = quota.map_or(peak, |quota| peak.max(quota.limit - quota.remaining));
         quota.is_some()
@@ -198,14 +201,15 @@ fn given() -> impl Strategy<Value = Settings> {
     let networks = prop::sample::subsequence(networks, 0..5);
     let models = prop::sample::subsequence(vec!["a", "b*", "*b", "*"], 0..4);
     (scopes, networks, models, prop::option::of(1_u32..9)).prop_map(|(scopes, networks, models, most)| {
-        Settings {
-            scopes: Scopes::parse(scopes).unwrap(),
-            allowed_ips: Networks::parse(networks).unwrap(),
-            allowed_models: AllowedModels::parse(models.into_iter().map(ToOwned::to_owned).collect())
-                .unwrap(),
-            max_concurrent: most.and_then(NonZeroU32::new),
-            ..settings()
-        }
+        let mut settings = settings();
+        settings.scopes = Scopes::parse(scopes).unwrap();
+        settings.max_concurrent = most.and_then(NonZeroU32::new);
+        settings.change_extras(|extras| {
+            let models = models.into_iter().map(ToOwned::to_owned).collect();
+            extras.allowed_ips = Networks::parse(networks).unwrap();
+            extras.allowed_models = AllowedModels::parse(models).unwrap();
+        });
+        settings
     })
 }
 
@@ -239,9 +243,10 @@ proptest! {
             prop_assert!(given.scopes.contains(scope) || !tighter.scopes.contains(scope));
         }
         for asked in &requests {
-            let (ips, models) = (&given.allowed_ips, &given.allowed_models);
-            prop_assert!(ips.permit(asked.client) || !tighter.allowed_ips.permit(asked.client));
-            prop_assert!(models.permit(&asked.model) || !tighter.allowed_models.permit(&asked.model));
+            let (given, tighter) = (given.extras(), tighter.extras());
+            let (client, model) = (asked.client, &asked.model);
+            prop_assert!(given.allowed_ips.permit(client) || !tighter.allowed_ips.permit(client));
+            prop_assert!(given.allowed_models.permit(model) || !tighter.allowed_models.permit(model));
         }
         for suggestion in &advice.suggestions {
             let mut changed = given.clone();

@@ -60,7 +60,7 @@ pub(super) fn passed(step: Step, facts: &Facts<'_>) -> String {
         Step::Signature if facts.is_told_again => "it needs no signature, or has a good one".to_owned(),
         Step::Signature => "it needs no signature".to_owned(),
         Step::Model => match &facts.model {
-            Some(model) if !settings.allowed_models.as_slice().is_empty() => {
+            Some(model) if !settings.extras().allowed_models.as_slice().is_empty() => {
                 format!("`{}` is among {}", token::redact(model), allowed_models(settings))
             }
             _ => "the key may name any model".to_owned(),
@@ -159,7 +159,7 @@ fn until(settings: &Settings) -> String {
 
 /// Says which key took over, if one did.
 fn rotated(key: &Key, keyring: &Keyring) -> String {
-    let Some(successor) = key.rotated_to else { return String::new() };
+    let Some(successor) = key.rotated_to() else { return String::new() };
     match keyring.get(successor) {
         Some(entry) => format!("; it was rotated to {}", entry.key.named()),
         None => format!("; it was rotated to {successor}, which was deleted since"),
@@ -167,10 +167,10 @@ fn rotated(key: &Key, keyring: &Keyring) -> String {
 }
 
 fn address_passed(settings: &Settings, client: Option<IpAddr>) -> String {
-    if settings.allowed_ips.as_slice().is_empty() {
+    if settings.extras().allowed_ips.as_slice().is_empty() {
         return "the key may be used from any address".to_owned();
     }
-    if !settings.allowed_ips.permit(client) {
+    if !settings.extras().allowed_ips.permit(client) {
         return only_reported(Setting::AllowedIps, &outside(settings, client));
     }
     let address = client.map_or_else(String::new, shown);
@@ -205,7 +205,7 @@ fn only_reported(setting: Setting, why: &str) -> String {
 fn concurrency_passed(entry: &Entry, facts: &Facts<'_>) -> String {
     match entry.key.settings.max_concurrent {
         Some(most) if facts.is_told_again => format!("fewer than {most} requests were in flight"),
-        Some(most) => format!("{} of at most {most} requests are in flight", entry.allowance.in_flight()),
+        Some(most) => format!("{} of at most {most} requests are in flight", entry.allowance().in_flight()),
         None => "any number of requests may be in flight".to_owned(),
     }
 }
@@ -224,11 +224,11 @@ fn used(quota: &Quota) -> String {
 }
 
 fn allowed_ips(settings: &Settings) -> String {
-    format!("allowed_ips ({})", listed(settings.allowed_ips.as_slice()))
+    format!("allowed_ips ({})", listed(settings.extras().allowed_ips.as_slice()))
 }
 
 fn allowed_models(settings: &Settings) -> String {
-    format!("allowed_models ({})", listed(settings.allowed_models.as_slice()))
+    format!("allowed_models ({})", listed(settings.extras().allowed_models.as_slice()))
 }
 
 /// Names the first entries of a list.

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, named_params};
 
-use super::{key, last_use};
+use super::{key, last_use, select};
 use crate::domain::id::KeyId;
 use crate::domain::key::{Key, LastUse, Status};
 use crate::domain::time::Timestamp;
@@ -120,14 +120,12 @@ pub fn list(
         Direction::Descending => ("<", "DESC"),
         Direction::Ascending => (">", "ASC"),
     };
-    let sql = format!(
-        "SELECT *
-         FROM keys
-         WHERE (:after IS NULL OR ({column}, id) {behind} (SELECT {column}, id FROM keys WHERE id = :after))
+    let sql = select(&format!(
+        "WHERE (:after IS NULL OR ({column}, id) {behind} (SELECT {column}, id FROM keys WHERE id = :after))
            AND {FILTERED}
          ORDER BY {column} {order}, id {order}
          LIMIT :limit"
-    );
+    ));
     connection
         .prepare_cached(&sql)?
         .query_map(
