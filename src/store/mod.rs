@@ -24,6 +24,7 @@ mod open;
 pub mod outbox;
 mod owner;
 pub mod page;
+mod patience;
 pub mod profiles;
 mod put_back;
 pub mod reports;
@@ -45,6 +46,7 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use apart::Apart;
 pub use go_on::GoOn;
 pub use open::OpenError;
+use patience::Patience;
 use put_back::Files;
 pub use put_back::PutBackError;
 
@@ -63,6 +65,8 @@ pub struct Store {
     copying: Arc<AtomicBool>,
     /// Its own long reads.
     apart: Apart,
+    /// How long others are waited for.
+    patience: Patience,
     /// Held as long as the process lives: no second daemon may open the same database.
     lock: Mutex<File>,
     /// Whether it was told that the files are gone and cannot be put back.
@@ -131,7 +135,7 @@ impl Drop for Unhurried {
 impl Store {
     /// Runs a query on a connection that cannot write.
     pub fn read<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
-        let connection = self.pools.get().readers.get()?;
+        let connection = self.patience.wait(&self.pools.get().readers)?;
         Ok(query(&connection)?)
     }
 
@@ -162,8 +166,7 @@ impl Store {
         statements: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         let mut connection = self.writer()?;
-        let transaction =
-            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)?;
+        let transaction = self.begin(&mut connection).map_err(StoreError::from)?;
         let result = statements(&transaction)?;
         transaction.commit().map_err(StoreError::from)?;
         Ok(result)
@@ -176,7 +179,7 @@ impl Store {
         statements: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
         self.unhurried(|connection| {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let transaction = self.begin(connection)?;
             let result = statements(&transaction)?;
             transaction.commit()?;
             Ok(result)
@@ -264,6 +267,13 @@ impl Store {
         self.pools.get().files.are_there()
     }
 
+    /// Begins a transaction that writes.
+    fn begin<'a>(&self, connection: &'a mut Connection) -> rusqlite::Result<Transaction<'a>> {
+        let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
+        self.patience.note(begun.is_ok());
+        begun
+    }
+
     /// Returns the one connection that writes.
     fn writer(&self) -> Result<Connected, StoreError> {
         self.writer_while(&GoOn::default())
@@ -272,7 +282,7 @@ impl Store {
     fn writer_while(&self, go_on: &GoOn) -> Result<Connected, StoreError> {
         loop {
             let (edition, pools) = self.pools.numbered();
-            let connection = pools.writer.get()?;
+            let connection = self.patience.wait(&pools.writer)?;
             // Whoever had it before may have put the files back, and opened them anew.
             if edition != self.pools.edition() {
                 continue;

@@ -19,6 +19,7 @@ use super::backup::{CopyError, remove_unfinished};
 use super::create::make_if_missing;
 use super::folder::{existing_folder_of, make_folder_of};
 use super::migrate::{self, APPLICATION_ID, VERSION};
+use super::patience::Patience;
 use super::put_back::Files;
 use super::{GoOn, Pool, Pools, Store, StoreError, before_migration, before_restore, keys, usage};
 use crate::latest::Latest;
@@ -148,6 +149,7 @@ impl Store {
             pools: Latest::new(pools(path)?),
             copying: Arc::default(),
             apart: Apart::default(),
+            patience: Patience::default(),
             lock: Mutex::new(lock),
             is_told: AtomicBool::new(false),
         })

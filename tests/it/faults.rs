@@ -8,6 +8,7 @@ mod descriptors;
 mod disk;
 mod killed;
 mod memory;
+mod paused;
 mod scene;
 mod webhooks;
 
