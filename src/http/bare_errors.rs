@@ -15,6 +15,7 @@ use ring::rand::SystemRandom;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::multiplexed::Multiplexed;
 use super::request_id;
 use super::turns::{Turns, Watch};
 use crate::domain::alphabet;
@@ -27,8 +28,10 @@ pub struct Connection<T> {
     tail: Option<Tail>,
     /// What is left to write where an error was given a body.
     given: Bytes,
-    /// Whether the client makes use of its turns; on HTTP/2 nobody takes any.
+    /// Whether the client makes use of its turns; on HTTP/2 nobody waits for another's.
     watch: Watch,
+    /// What holds the client to its bounds on HTTP/2.
+    multiplexed: Option<Multiplexed>,
 }
 
 /// Whether what was written last could be taken for a bare error and is an answer's own content.
@@ -52,12 +55,14 @@ impl Tail {
 impl<T> Connection<T> {
     /// Returns the connection over a socket that speaks HTTP/1.1.
     pub fn http1(io: T) -> Self {
-        Self { io, tail: Some(Tail::default()), given: Bytes::new(), watch: Watch::default() }
+        let (tail, watch) = (Some(Tail::default()), Watch::default());
+        Self { io, tail, given: Bytes::new(), watch, multiplexed: None }
     }
 
     /// Returns the connection over a socket that speaks HTTP/2, where the framework's errors are frames.
     pub fn http2(io: T) -> Self {
-        Self { io, tail: None, given: Bytes::new(), watch: Watch::default() }
+        let (watch, multiplexed) = (Watch::default(), Some(Multiplexed::default()));
+        Self { io, tail: None, given: Bytes::new(), watch, multiplexed }
     }
 
     /// Returns the socket.
@@ -71,8 +76,16 @@ impl<T> Connection<T> {
     }
 
     /// Returns whose turn it is; answers take theirs here.
-    pub const fn turns(&self) -> &Turns {
-        &self.watch.turns
+    pub fn turns(&self) -> &Turns {
+        self.multiplexed.as_ref().map_or(&self.watch.turns, |multiplexed| &multiplexed.turns)
+    }
+
+    /// What to write in place of what the framework writes, where that is something else.
+    fn in_place_of(&mut self, written: &[u8]) -> Option<Bytes> {
+        match &mut self.multiplexed {
+            Some(multiplexed) => multiplexed.settings(written),
+            None => self.with_body(written),
+        }
     }
 
     /// What to write in place of what ends in a bare error; `None` for anything else.
@@ -101,9 +114,16 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<T> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if let Some(multiplexed) = &mut self.multiplexed {
+            ready!(multiplexed.poll_more(cx))?;
+        }
         let before = buf.filled().len();
         let read = Pin::new(&mut self.io).poll_read(cx, buf);
         let came = buf.filled().len() > before;
+        if let Some(multiplexed) = &mut self.multiplexed {
+            multiplexed.note_read(came);
+            return read;
+        }
         let Poll::Ready(has_begun) = self.watch.poll(came, cx) else { return read };
         if has_begun && let Some(answer) = in_shape(TIMED_OUT) {
             // As much of it as is taken: whoever is that slow may not even read.
@@ -118,8 +138,14 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Connection<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.watch.is_writing = true;
         ready!(self.poll_given(cx))?;
-        match self.with_body(buf) {
-            None => Pin::new(&mut self.io).poll_write(cx, buf),
+        match self.in_place_of(buf) {
+            None => {
+                let written = Pin::new(&mut self.io).poll_write(cx, buf);
+                if let Some(multiplexed) = &mut self.multiplexed {
+                    multiplexed.note_write(written.is_ready(), cx);
+                }
+                written
+            }
             Some(answer) => {
                 self.given = answer;
                 // All of `buf` is taken; what does not go out now goes before the next write or flush ends.

@@ -11,6 +11,7 @@ pub mod exchange;
 pub mod json;
 pub mod list;
 pub mod live;
+mod multiplexed;
 pub mod openapi;
 pub mod path;
 pub mod public;

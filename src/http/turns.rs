@@ -47,6 +47,11 @@ impl Turns {
         Turn { turns: self.clone(), is_behind_last }
     }
 
+    /// Returns how many requests are being answered.
+    pub(super) fn going_on(&self) -> u64 {
+        self.0.begun.get() - self.0.ended.get()
+    }
+
     /// Returns the number of the client's turn; `None` while it is not, and before the first answer.
     fn of_client(&self) -> Option<u64> {
         let begun = self.0.begun.get();

@@ -176,8 +176,8 @@ fn without_delay(socket: &TcpStream) -> Result<Option<SocketAddr>, DispatchError
 fn note<T: 'static>(connection: &Connection<T>, extensions: &mut Extensions) {
     if let Some(tail) = connection.tail() {
         extensions.insert(tail.clone());
-        extensions.insert(connection.turns().clone());
     }
+    extensions.insert(connection.turns().clone());
     note_peer(connection.socket(), extensions);
 }
 

@@ -3,6 +3,7 @@
 
 mod halves;
 mod heads;
+mod multiplexed;
 mod pipelined;
 mod slow;
 mod smuggled;
