@@ -63,16 +63,19 @@ fn reckoned(peer: IpAddr, trusted: &Networks, lines: &[&[u8]]) -> Option<IpAddr>
 /// Reads an entry by other means: an address, in brackets if it is of version 6, with a port or without.
 fn read(entry: &[u8]) -> Option<IpAddr> {
     let entry = text(entry)?.trim_matches([' ', '\t']);
-    let is_port = |port: &str| {
-        !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok()
-    };
+    // The standard library reads a sign, too.
+    let has_digits_alone = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    let is_port = |port: &str| has_digits_alone(port) && port.parse::<u16>().is_ok();
     if let Some(rest) = entry.strip_prefix('[') {
         let (inside, behind) = rest.split_once(']')?;
         let port = behind.strip_prefix(':');
         let scope = inside.split_once('%').filter(|_| port.is_some());
         let address = match scope {
             // With a port, a number for the scope is read and means nothing.
-            Some((address, scope)) => scope.parse::<u32>().ok().map(|_| address)?,
+            Some((address, scope)) if has_digits_alone(scope) => {
+                scope.parse::<u32>().ok().map(|_| address)?
+            }
+            Some(_) => return None,
             None => inside,
         };
         return match port {
