@@ -1,5 +1,6 @@
 //! Webhooks: everything arrives, in order and signed, and nobody waits for it.
 
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,7 @@ use ring::hmac;
 use serde_json::{Value, json};
 
 use super::alerts;
-use crate::harness::{Binary, Receiver, Request, Seen, TestServer, eventually, hex};
+use crate::harness::{Binary, FakeUpstream, Receiver, Request, Seen, TestServer, eventually, hex};
 
 const RULES: &str = "/admin/v1/alert-rules";
 pub(super) const SECRET: &str = "the secret of the receiver";
@@ -203,6 +204,21 @@ fn a_rule_is_tested_at_once_and_the_answer_says_how_that_went() {
     assert_eq!(test(silent["id"].as_str().unwrap()), told);
     let nobody = Request::new("POST", &format!("{RULES}/rule_000000000000000000000000/test"));
     server.admin(nobody).expect_error(404, "not_found");
+}
+
+#[test]
+fn a_webhook_cannot_send_mcpd_elsewhere() {
+    let elsewhere = Receiver::start();
+    let to = elsewhere.url();
+    let webhook = FakeUpstream::start(move |_, connection| {
+        let head = format!("HTTP/1.1 307 Elsewhere\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n");
+        connection.write_all(head.as_bytes()).is_ok()
+    });
+    let server = TestServer::start();
+    let rule = watch_ends(&server, json!({"url": format!("http://{}/", webhook.address)}));
+    let told = server.admin(Request::new("POST", &format!("{RULES}/{rule}/test"))).expect(200).json();
+    assert_eq!((&told["delivered"], &told["status"]), (&json!(false), &json!(307)));
+    assert!(elsewhere.taken().is_empty() && elsewhere.refused().is_empty());
 }
 
 #[test]

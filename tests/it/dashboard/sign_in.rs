@@ -181,6 +181,20 @@ fn the_socket_and_the_public_listener_have_no_pages() {
 }
 
 #[test]
+fn a_cookie_opens_pages_and_not_the_admin_api() {
+    let server = TestServer::start();
+    let browser = Browser::sign_in(&server);
+    browser.get("/keys").expect(200);
+    for path in ["/admin/v1/keys", "/admin/v1/server", "/metrics"] {
+        for accept in ["text/html", "application/json"] {
+            let asked = Request::get(path).header("Accept", accept);
+            browser.send(asked).expect_error(401, "missing_admin_token");
+        }
+    }
+    browser.send(Request::post("/admin/v1/keys", &json!({}))).expect_error(401, "missing_admin_token");
+}
+
+#[test]
 fn programs_are_answered_as_by_the_admin_api() {
     let server = TestServer::start();
     for path in ["/", "/keys", "/nowhere"] {
