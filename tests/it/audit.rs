@@ -130,6 +130,18 @@ fn whatever_is_done_to_the_audit_log_in_the_file_is_found_and_named() {
 }
 
 #[test]
+fn a_row_of_the_audit_log_is_neither_changed_nor_deleted_by_a_plain_statement() {
+    let server = server_with(3);
+    let database = Connection::open(server.path("mcpd.db")).unwrap();
+    for statement in ["UPDATE audit SET uid = 0", "DELETE FROM audit", "DELETE FROM audit WHERE sequence = 3"]
+    {
+        let refused = database.execute(statement, []).unwrap_err().to_string();
+        assert!(refused.contains("append-only"), "{statement}: {refused}");
+    }
+    assert_eq!(verify(&server)["ok"], true);
+}
+
+#[test]
 fn what_cannot_be_read_in_the_audit_log_is_named_as_changed() {
     let cases = [
         "UPDATE audit SET target = CAST(x'6bff' AS TEXT) WHERE sequence = 3",

@@ -37,6 +37,7 @@ mod reload;
 mod report_only;
 mod restored;
 mod secrecy;
+mod security_review;
 mod shutdown;
 mod signing;
 mod smoke;
