@@ -37,6 +37,8 @@ pub enum ApiError {
     PayloadTooLarge(String),
     /// A file has no such part: how many bytes it has.
     RangeNotSatisfiable(u64),
+    /// The head has too many headers.
+    HeadersTooLarge,
     /// The body did not come in time.
     RequestTimeout,
     /// The body is of another kind than this, or packed.
@@ -158,6 +160,7 @@ impl ApiError {
             Self::Unprocessable(_)         => (S::UNPROCESSABLE_ENTITY, INVALID_REQUEST, "invalid_request"),
             Self::PayloadTooLarge(_)       => (S::PAYLOAD_TOO_LARGE, INVALID_REQUEST, "payload_too_large"),
             Self::RangeNotSatisfiable(_)   => (S::RANGE_NOT_SATISFIABLE, INVALID_REQUEST, "range_not_satisfiable"),
+            Self::HeadersTooLarge          => (S::REQUEST_HEADER_FIELDS_TOO_LARGE, INVALID_REQUEST, "headers_too_large"),
             Self::RequestTimeout           => (S::REQUEST_TIMEOUT, INVALID_REQUEST, "request_timeout"),
             Self::UnsupportedMediaType(_)  => (S::UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST, "unsupported_media_type"),
             Self::Conflict(code, _)        => (S::CONFLICT, INVALID_REQUEST, code),
@@ -200,6 +203,7 @@ impl ApiError {
             Self::RangeNotSatisfiable(bytes) => {
                 format!("There is no such part: the file has {bytes} bytes").into()
             }
+            Self::HeadersTooLarge => "The request's head is too large: send fewer or shorter headers".into(),
             Self::RequestTimeout => "The body stopped coming: send it again".into(),
             Self::UnsupportedMediaType(expected) => {
                 format!("Send the body with `Content-Type: {expected}`").into()

@@ -40,6 +40,9 @@ use crate::meter::Meter;
 use crate::store::Store;
 use crate::upstream::Client;
 
+/// As many headers may a request have. HTTP/1.1's framework holds to it by itself; HTTP/2's lets a few bytes stand for
+/// very many, which are let go at once then.
+const MOST_HEADERS: usize = 96;
 const EXPIRES: HeaderName = HeaderName::from_static("x-mcp-key-expires");
 
 /// What a worker of the public listener works with.
@@ -173,10 +176,10 @@ pub async fn serve(rooms: Rc<Rooms>, request: HttpRequest, mut payload: Payload)
         Err(_) => refuse(&ApiError::Internal, &exchange),
     };
     if response.status().is_client_error() {
-        if request.version() == Version::HTTP_2 {
-            Box::pin(body::discard(&mut payload)).await;
-        } else {
-            body::skim(&mut payload).await;
+        match request.version() {
+            Version::HTTP_2 if has_too_many_headers(&request) => {}
+            Version::HTTP_2 => Box::pin(body::discard(&mut payload)).await,
+            _ => body::skim(&mut payload).await,
         }
     }
     let headers = response.headers_mut();
@@ -225,6 +228,10 @@ impl Incoming {
         if self.is_behind_last {
             self.client();
             return Err(ApiError::bad_request("a request before this one closes the connection"));
+        }
+        if has_too_many_headers(&request) {
+            self.client();
+            return Err(ApiError::HeadersTooLarge);
         }
         if request.uri().query().is_some_and(path::carries_key) {
             self.client();
@@ -326,6 +333,10 @@ impl Incoming {
         let Self { rooms, request, id, exchange, .. } = self;
         Call { rooms, request, id, body, parameter, exchange }
     }
+}
+
+fn has_too_many_headers(request: &HttpRequest) -> bool {
+    request.version() == Version::HTTP_2 && request.headers().len() > MOST_HEADERS
 }
 
 /// Turns an error into an answer here and now, so that logs and usage see it as one.

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
+use memchr::memmem;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -71,11 +72,16 @@ impl Client {
 
     /// Asks for something without a key; returns how many bytes that takes.
     fn ask(&mut self) -> std::io::Result<usize> {
+        self.ask_with(END_STREAM, b"")
+    }
+
+    /// Does so with more in the head.
+    fn ask_with(&mut self, flags: u8, more: &[u8]) -> std::io::Result<usize> {
         // Static entries of HPACK, and two fields that are written out (RFC 7541, 6).
-        let fields = b"\x82\x87\x04\x07/v1/key\x01\x09localhost";
+        let fields = [b"\x82\x87\x04\x07/v1/key\x01\x09localhost", more].concat();
         let stream = self.next;
         self.next += 2;
-        self.send(HEADERS, END_STREAM | END_HEADERS, stream, fields)?;
+        self.send(HEADERS, flags | END_HEADERS, stream, &fields)?;
         Ok(9 + fields.len())
     }
 
@@ -124,6 +130,29 @@ fn as_many_requests_as_are_allowed_at_once_are_answered_and_far_more_end_the_con
     let mut other = Client::connect(&server, 65_535);
     other.ask().unwrap();
     assert_eq!(other.read_until(DATA, END_STREAM, 1), 1);
+}
+
+#[test]
+fn a_byte_may_stand_for_a_header_but_not_very_many_for_very_many() {
+    let server = serving();
+    let mut client = Client::connect(&server, 65_535);
+    client.ask_with(END_STREAM, b"\x40\x01x\x00").unwrap();
+    assert_eq!(client.read_until(DATA, END_STREAM, 1), 1);
+    // The header from before, again and again; the body does not come, and is not waited for.
+    for (times, code) in [(90, "missing_api_key"), (100, "headers_too_large"), (2_000, "headers_too_large")] {
+        client.ask_with(0, &vec![0xbe; times]).unwrap();
+        let told = loop {
+            let (kind, _, content) = client.read().expect("an answer");
+            if kind == DATA && !content.is_empty() {
+                break content;
+            }
+        };
+        assert!(
+            memmem::find(&told, code.as_bytes()).is_some(),
+            "{times}: {}",
+            String::from_utf8_lossy(&told)
+        );
+    }
 }
 
 #[test]
