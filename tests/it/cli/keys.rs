@@ -433,14 +433,16 @@ fn a_key_is_made_by_answering_questions() {
         ("none of these", ""),
         ("From [anywhere]: ", "10.0.0.0/8, ::1"),
         ("Models [all]: ", ""),
-        (
-            "`laptop`: chats:create, files:read; 5 requests a minute; ends in 90d; from 10.0.0.0/8, ::1; models: all",
-            "",
-        ),
     ] {
         terminal.wait_for(question);
         terminal.keys(&format!("{answer}\n"));
     }
+    terminal.wait_for(
+        "`laptop`: chats:create, files:read; 5 requests a minute; ends in 90d; from 10.0.0.0/8, ::1; models: all",
+    );
+    // Typed before it is asked for, the line's end would stand before the question, and the key behind it.
+    terminal.wait_for("Make it? [Y/n] ");
+    terminal.keys("\n");
     let (status, shown) = terminal.end();
     assert_eq!(status, Some(0), "{shown}");
     let key = newest(&binary);
