@@ -41,7 +41,7 @@ use crate::gate::trail::Trail;
 use crate::keys::Keys;
 use crate::latest::Latest;
 use crate::meter::{Batch, Meter};
-use crate::nice::{Nice, step_back};
+use crate::nice::{Nice, step_back, with_pauses};
 use crate::pulse::Pulse;
 use crate::store::usage::Step;
 use crate::store::windows::SavedWindow;
@@ -447,7 +447,7 @@ impl Writer {
 
     fn write_windows(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
         let (boot, saved) = (self.rooms.clock.boot(), self.rooms.clock.now());
-        for allowance in self.unkept.values() {
+        for allowance in with_pauses(self.unkept.values()) {
             let window = SavedWindow {
                 allowance: allowance.id,
                 boot: boot.clone(),

@@ -27,6 +27,7 @@ use crate::domain::id::KeyId;
 use crate::domain::place::Place;
 use crate::domain::sighting::{Seen, Sighting};
 use crate::gate::keyring::Keyring;
+use crate::nice::with_pauses;
 use crate::store::{self, Store, StoreError};
 use episodes::{Episodes, Events, Name, Words};
 use habits::Habits;
@@ -111,10 +112,10 @@ impl Watch {
         for ((key, place), spot) in &tallies.guesses {
             self.look_at_guesses(&rules, (*key, *place), spot, now);
         }
-        for ((key, place), spot) in &tallies.admitted {
+        for ((key, place), spot) in with_pauses(&tallies.admitted) {
             self.look_at_place(&rules, (*key, *place), spot, now);
         }
-        for (key, tally) in &tallies.keys {
+        for (key, tally) in with_pauses(&tallies.keys) {
             self.look_at_errors(&rules, *key, tally, now);
             self.look_at_volume(&rules, *key, tally, now);
             self.look_at_limits(&rules, *key, tally, now);

@@ -10,6 +10,7 @@ use rusqlite::Transaction;
 
 use super::watching;
 use crate::meter::Batch;
+use crate::nice::with_pauses;
 use crate::store::{self, StoreError};
 
 /// As many buckets are added up at each flush.
@@ -81,7 +82,7 @@ impl Unwritten {
             store::usage::clear(transaction)?;
         }
         for batch in both {
-            for (key, activity) in &batch.activities {
+            for (key, activity) in with_pauses(&batch.activities) {
                 store::keys::note_use(transaction, *key, activity.last)?;
             }
             watching::write(transaction, batch)?;

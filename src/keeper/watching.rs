@@ -7,6 +7,7 @@ use rusqlite::{Connection, Result};
 use crate::domain::id::KeyId;
 use crate::domain::time::Timestamp;
 use crate::meter::Batch;
+use crate::nice::with_pauses;
 use crate::store::profiles::Profile;
 use crate::store::reports::Report;
 use crate::store::{profiles, reports, sightings};
@@ -17,14 +18,14 @@ const DAY: i64 = 24 * HOUR;
 /// Writes what a batch tells of its keys.
 pub(super) fn write(connection: &Connection, batch: &Batch) -> Result<()> {
     sightings::add(connection, batch.sightings.iter())?;
-    for ((key, day), requests) in days_of_keys(batch) {
+    for ((key, day), requests) in with_pauses(days_of_keys(batch)) {
         profiles::note(connection, key, &Profile { day, requests, ..Profile::default() })?;
     }
     // What was refused makes nothing usual.
-    for ((key, minute), admitted) in &batch.admitted {
+    for ((key, minute), admitted) in with_pauses(&batch.admitted) {
         profiles::note(connection, *key, &profile(connection, *key, *minute, *admitted)?)?;
     }
-    for (key, activity) in &batch.activities {
+    for (key, activity) in with_pauses(&batch.activities) {
         let peaks = Profile {
             day: activity.last.at.day(),
             peak_rate: activity.peak_rate,

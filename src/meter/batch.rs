@@ -6,6 +6,7 @@ use super::tally::Alike;
 use super::{Activity, Record, Reports, Sightings};
 use crate::domain::id::KeyId;
 use crate::domain::usage::{Bucket, Figures};
+use crate::nice::with_pauses;
 
 /// Keys of these maps are the server's own words, or few: nobody outside can choose many that collide.
 pub(super) type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
@@ -72,7 +73,7 @@ impl Batch {
         for (code, count) in other.refusals {
             *self.refusals.entry(code).or_default() += count;
         }
-        for (bucket, figures) in other.figures {
+        for (bucket, figures) in with_pauses(other.figures) {
             self.note_figures(bucket, figures);
         }
     }

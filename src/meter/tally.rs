@@ -9,6 +9,7 @@ use super::batch::HashMap;
 use super::{Activity, Batch, Record, Who};
 use crate::domain::sighting::Seen;
 use crate::domain::usage::{Bucket, Figures};
+use crate::nice::with_pauses;
 
 /// As many are told apart; then they are added up.
 const MOST: usize = 4_096;
@@ -72,7 +73,7 @@ impl Tally {
 
     fn add_up(&mut self) {
         self.places.clear();
-        for alike in self.alike.drain(..) {
+        for alike in with_pauses(self.alike.drain(..)) {
             self.batch.add_alike(alike);
         }
     }

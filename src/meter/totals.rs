@@ -8,6 +8,7 @@ use super::Batch;
 use crate::domain::histogram::Histogram;
 use crate::domain::id::KeyId;
 use crate::domain::usage::Tokens;
+use crate::nice::with_pauses;
 
 /// What was counted since the start.
 #[derive(Debug, Default)]
@@ -31,7 +32,7 @@ impl Totals {
     }
 
     pub(super) fn add(&mut self, batch: &Batch) {
-        for (bucket, figures) in &batch.figures {
+        for (bucket, figures) in with_pauses(&batch.figures) {
             *self.requests.entry((bucket.key, bucket.endpoint, bucket.status)).or_default() +=
                 figures.requests;
             let (histogram, sum) = self.durations.entry(bucket.endpoint).or_default();

@@ -13,6 +13,7 @@ use crate::domain::id::KeyId;
 use crate::domain::scope::Scopes;
 use crate::domain::sighting::{Seen, Sighting};
 use crate::domain::time::Timestamp;
+use crate::nice::with_pauses;
 
 /// What was seen of one client at one endpoint, all days together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +49,7 @@ pub fn add<'a>(
         let page = Page { key, day: seen.first.day(), superseded: sighting.superseded };
         pages.entry(page).or_default().push((sighting, seen));
     }
-    pages.iter().try_for_each(|(page, seen)| page.add(connection, seen))
+    with_pauses(&pages).try_for_each(|(page, seen)| page.add(connection, seen))
 }
 
 /// Returns what was seen of a key from a day on (counted from the epoch), the latest first; of the time before

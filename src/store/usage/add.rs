@@ -8,6 +8,7 @@ use super::rows::{integer, micros};
 use super::{EVERYBODY, Tier};
 use crate::domain::id::KeyId;
 use crate::domain::usage::{Bucket, Figures};
+use crate::nice::with_pauses;
 
 /// Where a row stands, in the order in which the rows stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,7 +59,7 @@ pub(super) fn add_all<'a>(
 ) -> rusqlite::Result<()> {
     let mut numbers = Numbers { connection, owners: HashMap::new(), series: HashMap::new() };
     let mut rows: BTreeMap<Place, Figures> = BTreeMap::new();
-    for (counted, figures) in counted {
+    for (counted, figures) in with_pauses(counted) {
         let (own, series) = (numbers.owner(counted.key)?, numbers.series(counted)?);
         for tier in Tier::ALL {
             let start = tier.start_of(counted.minute * Tier::Minute.seconds());
@@ -67,7 +68,7 @@ pub(super) fn add_all<'a>(
             }
         }
     }
-    rows.iter().try_for_each(|(place, figures)| add_row(connection, *place, figures))
+    with_pauses(&rows).try_for_each(|(place, figures)| add_row(connection, *place, figures))
 }
 
 /// The numbers that stand for keys and series, each looked up once, and given where there is none yet.

@@ -9,6 +9,7 @@ use super::add::{Counted, add_all};
 use super::rows::{integer, micros};
 use crate::domain::histogram::Histogram;
 use crate::domain::usage::{Bucket, Figures, Tokens};
+use crate::nice::with_pauses;
 use crate::store::column;
 
 /// Writes down what was counted.
@@ -19,7 +20,7 @@ pub fn note<'a>(
     let mut insert = connection.prepare_cached(
         "INSERT INTO usage_journal VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     )?;
-    for (bucket, figures) in counted {
+    for (bucket, figures) in with_pauses(counted) {
         insert.execute((
             bucket.minute,
             bucket.key.map(|key| key.to_string()).unwrap_or_default(),
