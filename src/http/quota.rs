@@ -14,12 +14,15 @@ const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 /// Returns the headers that tell what is left of a limit, in the IETF draft's syntax
 /// (draft-ietf-httpapi-ratelimit-headers-10) and the older one.
 pub fn quota_headers(quota: Quota, texts: &Texts) -> [(HeaderName, HeaderValue); 5] {
-    let (limit, remaining, reset) = (quota.limit, quota.remaining, quota.reset_seconds().max(1));
+    let mut numbers = [itoa::Buffer::new(), itoa::Buffer::new(), itoa::Buffer::new()];
+    let [limit, remaining, reset] = &mut numbers;
+    let (limit, remaining) = (limit.format(quota.limit), remaining.format(quota.remaining));
+    let reset = reset.format(quota.reset_seconds().max(1));
     [
-        (POLICY, texts.header(format_args!("\"rpm\";q={limit};w=60"))),
-        (LEFT, texts.header(format_args!("\"rpm\";r={remaining};t={reset}"))),
-        (LIMIT, texts.header(format_args!("{limit}"))),
-        (REMAINING, texts.header(format_args!("{remaining}"))),
-        (RESET, texts.header(format_args!("{reset}"))),
+        (POLICY, texts.header(&["\"rpm\";q=", limit, ";w=60"])),
+        (LEFT, texts.header(&["\"rpm\";r=", remaining, ";t=", reset])),
+        (LIMIT, texts.header(&[limit])),
+        (REMAINING, texts.header(&[remaining])),
+        (RESET, texts.header(&[reset])),
     ]
 }

@@ -39,7 +39,7 @@ impl RequestIds {
         let number = self.next.get();
         self.next.set(number + 1);
         let (worker, number) = (alphabet::as_str(&self.worker), alphabet::encode::<8>(number));
-        RequestId(self.texts.header(format_args!("req_{worker}{}", alphabet::as_str(&number))))
+        RequestId(self.texts.header(&["req_", worker, alphabet::as_str(&number)]))
     }
 }
 
