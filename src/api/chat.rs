@@ -9,10 +9,9 @@ use super::transcript;
 use crate::domain::usage::Tokens;
 use crate::http::exchange::Certainty;
 use crate::http::public::Call;
-use crate::http::{ApiError, body};
+use crate::http::{ApiError, JSON, body};
 use crate::upstream::{Answer, Ask, Shape};
 
-const JSON: (HeaderName, HeaderValue) = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
 const EVENTS: (HeaderName, HeaderValue) =
     (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
@@ -145,7 +145,7 @@ impl ApiError {
     pub fn respond(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status());
         self.add_headers(&mut response);
-        response.insert_header(JSON).body(self.body())
+        response.insert_header(super::JSON).body(self.body())
     }
 
     #[rustfmt::skip]
@@ -332,8 +332,6 @@ fn add_refusal_headers(refusal: &Refusal, response: &mut HttpResponseBuilder) {
         response.insert_header((header::RETRY_AFTER, seconds));
     }
 }
-
-const JSON: (HeaderName, HeaderValue) = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
 
 #[rustfmt::skip]
 fn upstream_parts(error: &UpstreamError) -> (StatusCode, &'static str, &'static str) {

@@ -24,9 +24,13 @@ pub mod streamed;
 pub mod texts;
 pub mod turns;
 
+use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 
 pub use error::ApiError;
+
+/// The header of an answer in JSON, made once.
+pub const JSON: (HeaderName, HeaderValue) = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
 
 /// Writes a line about an answer to the log; who it was for and why stands in usage and metrics.
 pub fn log<B>(request: &HttpRequest, id: &request_id::RequestId, response: &HttpResponse<B>) {
