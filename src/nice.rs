@@ -31,3 +31,13 @@ pub fn with_pauses<T>(items: impl IntoIterator<Item = T>) -> impl Iterator<Item 
         item
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_leave_nothing_out() {
+        assert!(with_pauses(0..100).eq(0..100));
+    }
+}

@@ -554,3 +554,16 @@ fn an_absurd_usage_figure_stops_nothing() {
     server.call(&key, Request::chat("Hi")).expect(200);
     assert_eq!(server.usage("")[0]["requests"], 4);
 }
+
+#[test]
+fn the_thread_that_writes_usage_gives_way_to_requests() {
+    let binary = Binary::start("");
+    let nice = |name: &str| -> i64 {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", binary.pid())).unwrap();
+        let stats = tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("stat")).ok());
+        let stat = stats.into_iter().find(|stat| stat.contains(&format!("({name})"))).expect("the thread");
+        // Behind the name, the seventeenth: see proc_pid_stat(5).
+        stat.rsplit_once(") ").unwrap().1.split(' ').nth(16).unwrap().parse().unwrap()
+    };
+    assert_eq!(nice("keeper"), nice("mcpd").max(5));
+}

@@ -113,3 +113,73 @@ impl Unsent<'_> {
         self.left -= written;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Takes a few bytes at a time.
+    struct Narrow {
+        taken: Vec<u8>,
+        most: usize,
+    }
+
+    impl AsyncWrite for Narrow {
+        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+            let taken = buf.len().min(self.most);
+            self.taken.extend_from_slice(&buf[..taken]);
+            Poll::Ready(Ok(taken))
+        }
+
+        fn poll_write_vectored(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bufs: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            let all: Vec<u8> = bufs.iter().flat_map(|buf| buf.to_vec()).take(self.most).collect();
+            self.taken.extend_from_slice(&all);
+            Poll::Ready(Ok(all.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_request_goes_out_whole_however_little_is_taken_at_a_time(
+            pieces in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..20), 0..12),
+            most in 1..200_usize,
+            is_post in any::<bool>(),
+        ) {
+            let method = if is_post { Method::POST } else { Method::GET };
+            let request = Request::new(&method, &"http://host:1/v1".parse().unwrap(), &[]).unwrap();
+            let body: Vec<Bytes> = pieces.iter().cloned().map(Bytes::from).collect();
+            let (mut unsent, mut to) = (request.with(&body), Narrow { taken: Vec::new(), most });
+            let mut cx = Context::from_waker(Waker::noop());
+            while !unsent.is_empty() {
+                let Poll::Ready(Ok(written)) = unsent.poll_write(Pin::new(&mut to), &mut cx) else { panic!() };
+                prop_assert!(written > 0);
+                unsent.advance(written);
+            }
+            let content = pieces.concat();
+            let mut expected = format!("{method} /v1 HTTP/1.1\r\nhost: host:1\r\n").into_bytes();
+            if is_post {
+                expected.extend(format!("content-length: {}\r\n\r\n", content.len()).bytes());
+                expected.extend(content);
+            } else {
+                expected.extend(b"\r\n");
+            }
+            prop_assert_eq!(to.taken, expected);
+        }
+    }
+}
