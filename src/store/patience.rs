@@ -16,9 +16,16 @@ const LOOKS: u32 = 15;
 const LOOKS_WHILE_HELD: u32 = 5;
 
 /// How long is waited, by whether the last transaction that was wanted could be begun.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Patience {
+    look: Duration,
     is_held: AtomicBool,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { look: LOOK, is_held: AtomicBool::new(false) }
+    }
 }
 
 impl Patience {
@@ -31,7 +38,7 @@ impl Patience {
     pub(super) fn wait(&self, pool: &Pool) -> Result<Connected, StoreError> {
         let mut looks = 1;
         loop {
-            match pool.get_timeout(LOOK) {
+            match pool.get_timeout(self.look) {
                 Err(_) if looks < self.looks() => looks += 1,
                 got => return Ok(got?),
             }
@@ -55,7 +62,9 @@ mod tests {
     fn a_write_waits_for_one_that_takes_long_and_less_so_while_another_program_holds_the_database() {
         let folder = std::env::temp_dir().join(format!("mcpd-patience-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
-        let store = Store::open(&folder.join("mcpd.db")).unwrap();
+        let look = Duration::from_millis(100);
+        let mut store = Store::open(&folder.join("mcpd.db")).unwrap();
+        store.patience.look = look;
         let behind_another = |is_begun| {
             let (sender, begun) = channel();
             thread::scope(|scope| {
@@ -63,7 +72,7 @@ mod tests {
                 scope.spawn(move || {
                     let slow = store.write(|_| {
                         sender.send(()).unwrap();
-                        thread::sleep(LOOK * (LOOKS_WHILE_HELD + 1));
+                        thread::sleep(look * (LOOKS_WHILE_HELD + 1));
                         Ok::<_, StoreError>(())
                     });
                     slow.unwrap();
