@@ -16,6 +16,8 @@ pub enum Kind {
     Direct,
     /// mcpd with so many keys.
     Mcpd(usize),
+    /// mcpd as another build has it.
+    Other,
     /// mcpd's own HTTP server and client, and nothing between them.
     Bare,
     Nginx,
@@ -38,6 +40,7 @@ impl Kind {
             Self::Direct => "no gateway".to_owned(),
             Self::Mcpd(10_000) => "mcpd".to_owned(),
             Self::Mcpd(keys) => format!("mcpd, {keys} keys"),
+            Self::Other => "mcpd, other build".to_owned(),
             Self::Bare => "bare proxy".to_owned(),
             Self::Nginx => "nginx, map".to_owned(),
             Self::Lua => "nginx, Lua".to_owned(),
@@ -48,7 +51,7 @@ impl Kind {
 
 impl Gateway {
     /// Starts a gateway in a folder of its own; it answers by now.
-    pub fn start(kind: Kind, upstream: SocketAddr, keys: &Keys, folder: &Path) -> Self {
+    pub fn start(kind: Kind, other: Option<&Path>, upstream: SocketAddr, keys: &Keys, folder: &Path) -> Self {
         std::fs::create_dir_all(folder).expect("the folder can be made");
         if kind == Kind::Direct {
             return Self { kind, address: upstream, started_in: Duration::ZERO, process: None };
@@ -56,7 +59,8 @@ impl Gateway {
         let address = free_port();
         let setup = Setup { address, upstream, keys, folder };
         let mut command = match kind {
-            Kind::Mcpd(count) => setup.mcpd(count),
+            Kind::Mcpd(count) => setup.mcpd(Path::new(env!("CARGO_BIN_EXE_mcpd")), count),
+            Kind::Other => setup.mcpd(other.expect("it was asked for"), 10_000),
             Kind::Bare => setup.bare(),
             Kind::Nginx => setup.nginx(include_str!("peers/map.conf"), ""),
             Kind::Lua => setup.nginx(include_str!("peers/lua.conf"), LUA),
@@ -99,7 +103,7 @@ const LUA: &str = "load_module /usr/lib/nginx/modules/ndk_http_module.so;\n\
                    load_module /usr/lib/nginx/modules/ngx_http_lua_module.so;";
 
 impl Setup<'_> {
-    fn mcpd(&self, keys: usize) -> Command {
+    fn mcpd(&self, binary: &Path, keys: usize) -> Command {
         let config = format!(
             "server = {{ listen = [\"{}\"], workers = 1 }}\nlimits.failed_auth_per_minute = 1000000\nadmin.listen = \"{}\"\n\
              [[upstreams]]\nname = \"bench\"\nkind = \"openai\"\nbase_url = \"http://{}/v1\"\nmodels = [\"m\", \"paced\"]\n",
@@ -108,7 +112,7 @@ impl Setup<'_> {
             self.upstream,
         );
         self.write("mcpd.toml", &config);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mcpd"));
+        let mut command = Command::new(binary);
         command.arg("serve").current_dir(self.folder);
         // It makes its database, which the keys go into.
         let first = Process::start(&mut command, &self.folder.join("first.log"));

@@ -15,6 +15,7 @@ mod table;
 mod upstream;
 mod work;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use gateway::{Gateway, Kind};
@@ -23,8 +24,7 @@ use load::Stage;
 use table::Table;
 use work::Work;
 
-const USAGE: &str =
-    "cargo bench --bench compare -- [--seconds N] [--rounds N] [--only WORK[,WORK]] [--gateways NAME[,NAME]]";
+const USAGE: &str = "cargo bench --bench compare -- [--seconds N] [--rounds N] [--only WORK[,WORK]] [--gateways NAME[,NAME]] [--against BINARY]";
 
 /// What was asked for.
 struct Options {
@@ -32,6 +32,8 @@ struct Options {
     rounds: usize,
     only: Option<Vec<String>>,
     gateways: Option<Vec<String>>,
+    /// Another build of mcpd, to be compared too.
+    against: Option<PathBuf>,
 }
 
 fn main() -> std::io::Result<()> {
@@ -49,12 +51,13 @@ fn main() -> std::io::Result<()> {
     let mut stage = Stage::new();
     let folder = std::env::temp_dir().join(format!("mcpd-compare-{}", std::process::id()));
     for work in Work::ALL.iter().filter(|work| options.wants_work(work.name)) {
-        let kinds = work.gateways.iter().filter(|kind| options.wants_gateway(**kind));
+        let other = options.against.is_some().then_some(&Kind::Other);
+        let kinds = work.gateways.iter().filter(|kind| options.wants_gateway(**kind)).chain(other);
         let gateways: Vec<Gateway> = kinds
             .enumerate()
             .map(|(number, kind)| {
                 let folder = folder.join(format!("{}-{number}", work.name));
-                Gateway::start(*kind, stage.upstream(), &keys, &folder)
+                Gateway::start(*kind, options.against.as_deref(), stage.upstream(), &keys, &folder)
             })
             .collect();
         let mut table = Table::new(work, &gateways);
@@ -75,7 +78,8 @@ fn main() -> std::io::Result<()> {
 
 impl Options {
     fn parse(arguments: &[String]) -> Self {
-        let mut options = Self { seconds: Duration::from_secs(3), rounds: 5, only: None, gateways: None };
+        let mut options =
+            Self { seconds: Duration::from_secs(3), rounds: 5, only: None, gateways: None, against: None };
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
             let value = arguments.next().unwrap_or_else(|| panic!("{argument} needs a value: {USAGE}"));
@@ -86,6 +90,7 @@ impl Options {
                 "--rounds" => options.rounds = usize::try_from(number()).expect("a few rounds"),
                 "--only" => options.only = names(),
                 "--gateways" => options.gateways = names(),
+                "--against" => options.against = Some(std::fs::canonicalize(value).expect("a program")),
                 _ => panic!("there is no {argument}: {USAGE}"),
             }
         }

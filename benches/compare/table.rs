@@ -1,4 +1,5 @@
-//! Medians of the rounds, as a table in Markdown.
+//! Medians of the rounds, as a table in Markdown. A ratio is the median of the rounds' own ratios: what slows the
+//! machine down for a while slows down both.
 
 use std::fmt;
 
@@ -36,10 +37,18 @@ impl Table {
 
 impl Row {
     fn median(&self, of: impl Fn(&Measured) -> f64) -> f64 {
-        let mut all: Vec<f64> = self.rounds.iter().map(of).collect();
-        all.sort_by(f64::total_cmp);
-        all[all.len() / 2]
+        median(self.rounds.iter().map(of))
     }
+
+    fn ratio(&self, to: &Self, of: impl Fn(&Measured) -> f64) -> f64 {
+        median(self.rounds.iter().zip(&to.rounds).map(|(mine, other)| of(mine) / of(other)))
+    }
+}
+
+fn median(all: impl Iterator<Item = f64>) -> f64 {
+    let mut all: Vec<f64> = all.collect();
+    all.sort_by(f64::total_cmp);
+    all[all.len() / 2]
 }
 
 impl fmt::Display for Table {
@@ -53,7 +62,7 @@ impl fmt::Display for Table {
         )?;
         writeln!(f, "| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: |")?;
         for row in &self.rows {
-            let ratio = |of: fn(&Measured) -> f64| row.median(of) / reference.median(of);
+            let ratio = |of: fn(&Measured) -> f64| row.ratio(reference, of);
             writeln!(
                 f,
                 "| {} | {:.0} | {:.2} | {:.2} | {:.2} | {:.1} | {:.1} | {:.2} | {:.1} → {:.1} | {:.0} |",
