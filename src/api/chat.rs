@@ -62,7 +62,7 @@ async fn complete(call: Call, shape: Shape) -> Result<HttpResponse, ApiError> {
             .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")))
             // nginx in front would hold events back otherwise.
             .insert_header((BUFFERING, HeaderValue::from_static("no")))
-            .body(Relay::new(*events, exchange, prompt, append))),
+            .body(Relay::new(*events, exchange, prompt, append, &rooms.rounds))),
     }
 }
 

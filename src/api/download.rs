@@ -54,7 +54,7 @@ pub(super) async fn content(call: Call) -> Result<HttpResponse, ApiError> {
         .insert_header((ACCEPT_RANGES, "bytes"))
         .insert_header(KEPT)
         .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .body(Content::new(files, id, range, call.exchange)))
+        .body(Content::new(files, id, range, &call)))
 }
 
 /// Tells whether the client has the file already.
@@ -100,8 +100,10 @@ type Reading = Pin<Box<dyn Future<Output = Result<Vec<u8>, ApiError>>>>;
 struct EndedEarly;
 
 impl Content {
-    fn new(files: Arc<Files>, id: FileId, part: Range<u64>, exchange: Rc<Exchange>) -> Self {
-        exchange.end_with_key();
+    fn new(files: Arc<Files>, id: FileId, part: Range<u64>, call: &Call) -> Self {
+        let exchange = Rc::clone(&call.exchange);
+        let watched = Rc::downgrade(&exchange);
+        call.rooms.rounds.watch(watched);
         Self { files, id, left: part, reading: None, exchange }
     }
 

@@ -1,38 +1,41 @@
 //! Passes a stream on to the client, and ends it when its key ends.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
-use std::rc::{Rc, Weak};
-use std::task::{Context, Poll, ready};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::web::Bytes;
 use futures_util::Stream as _;
-use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use super::expand::Append;
 use super::transcript::Transcript;
 use crate::domain::usage::Tokens;
 use crate::http::ApiError;
-use crate::http::exchange::{Certainty, Exchange, LOOK};
+use crate::http::exchange::{Certainty, Exchange};
+use crate::http::rounds::{Rounds, Watched};
 use crate::upstream::EventStream;
 
 /// The body of a streamed answer.
 pub(super) struct Relay {
     stream: Rc<Running>,
-    look: Pin<Box<Interval>>,
     /// What is to be appended to a context once the answer is complete, and the answer until now.
     append: Option<(Append, Transcript)>,
     state: State,
 }
 
-/// A stream and its exchange: polled by the body, and watched beside it.
+/// A stream and its exchange: polled by the body, and looked after beside it.
 struct Running {
     events: RefCell<EventStream>,
     exchange: Rc<Exchange>,
     /// Tokens of the prompt, where the upstream does not tell.
     prompt: u64,
+    /// Who waits for the next event.
+    waiting: RefCell<Option<Waker>>,
+    /// Whether nothing had come for too long when it was last looked at.
+    silent: Cell<bool>,
 }
 
 enum State {
@@ -56,17 +59,18 @@ impl Relay {
         exchange: Rc<Exchange>,
         prompt: u64,
         append: Option<Append>,
+        rounds: &Rc<Rounds>,
     ) -> Self {
-        let mut look = Box::pin(interval_at(tokio::time::Instant::now() + LOOK, LOOK));
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         exchange.meter().stream(1);
-        let stream = Rc::new(Running { events: RefCell::new(events), exchange, prompt });
-        actix_web::rt::spawn(end_with_key(Rc::downgrade(&stream)));
+        let (events, waiting, silent) = (RefCell::new(events), RefCell::default(), Cell::new(false));
+        let stream = Rc::new(Running { events, exchange, prompt, waiting, silent });
+        let watched = Rc::downgrade(&stream);
+        rounds.watch(watched);
         let append = append.map(|append| {
             let transcript = Transcript::new(append.most_bytes());
             (append, transcript)
         });
-        Self { stream, look, append, state: State::Running }
+        Self { stream, append, state: State::Running }
     }
 
     /// Ends the stream with an event that tells why.
@@ -80,20 +84,18 @@ impl Relay {
     /// Polls the events of a key that still lives. An upstream is silent only if it has nothing to read: while
     /// a slow client held the events back, nobody listened.
     fn poll_events(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ApiError>>> {
-        let mut is_time = false;
-        while self.look.as_mut().poll_tick(cx).is_ready() {
-            is_time = true;
-        }
         let mut events = self.stream.events.borrow_mut();
         if self.stream.exchange.is_over() && !events.is_done() {
             return Poll::Ready(Some(Err(ApiError::key_ended())));
         }
         let next = Pin::new(&mut *events).poll_next(cx).map_err(ApiError::from);
-        if is_time
-            && next.is_pending()
-            && let Err(error) = events.check_silence()
-        {
-            return Poll::Ready(Some(Err(error.into())));
+        if next.is_pending() {
+            self.stream.wait(cx.waker());
+            if self.stream.silent.take()
+                && let Err(error) = events.check_silence()
+            {
+                return Poll::Ready(Some(Err(error.into())));
+            }
         }
         next
     }
@@ -153,16 +155,35 @@ impl Running {
         self.events.borrow_mut().leave();
         self.exchange.settle();
     }
+
+    /// Notes who is to be woken.
+    fn wait(&self, waker: &Waker) {
+        let mut waiting = self.waiting.borrow_mut();
+        if !waiting.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *waiting = Some(waker.clone());
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &*self.waiting.borrow() {
+            waker.wake_by_ref();
+        }
+    }
 }
 
-/// Ends a stream with its key, even while its client does not read, so that nobody polls it.
-async fn end_with_key(stream: Weak<Running>) {
-    loop {
-        tokio::time::sleep(LOOK).await;
-        let Some(stream) = stream.upgrade() else { return };
-        if stream.exchange.is_over() && !stream.events.borrow().is_done() {
-            return stream.end_with_key();
+/// A stream ends with its key even while its client does not read, so that nobody polls it.
+impl Watched for Running {
+    fn look(&self) -> bool {
+        let (is_done, is_silent) = (self.events.borrow().is_done(), self.events.borrow().is_silent());
+        let is_over = self.exchange.is_over() && !is_done;
+        if is_over {
+            self.end_with_key();
         }
+        if is_over || is_silent {
+            self.silent.set(is_silent);
+            self.wake();
+        }
+        !is_over && !is_done
     }
 }
 

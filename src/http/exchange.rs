@@ -15,6 +15,7 @@ use actix_web::web::Bytes;
 
 use super::ApiError;
 use super::bare_errors::Tail;
+use super::rounds::Watched;
 use super::turns::Turn;
 use crate::clock::{Clock, Now};
 use crate::domain::key::LastUse;
@@ -54,10 +55,6 @@ pub struct Exchange {
     ends: Cell<bool>,
     settled: Cell<bool>,
 }
-
-/// How often an answer that takes its time looks whether its key still lives, and a stream whether its upstream
-/// still speaks.
-pub const LOOK: Duration = Duration::from_millis(400);
 
 /// Whether tokens were told by the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,20 +184,6 @@ impl Exchange {
         self.settle();
     }
 
-    /// Ends the exchange with its key, even while its client does not read, so that nobody polls its answer.
-    pub fn end_with_key(self: &Rc<Self>) {
-        let exchange = Rc::downgrade(self);
-        actix_web::rt::spawn(async move {
-            loop {
-                tokio::time::sleep(LOOK).await;
-                let Some(exchange) = exchange.upgrade() else { return };
-                if exchange.is_over() {
-                    return exchange.fail(&ApiError::key_ended());
-                }
-            }
-        });
-    }
-
     /// Returns the meter that the exchange is counted by.
     pub fn meter(&self) -> &Arc<Meter> {
         &self.meter
@@ -278,6 +261,17 @@ fn seen(status: u16, code: Option<&'static str>, permit: Option<&Permit>, at: Ti
         failed_auth: u64::from(refused_with(&["invalid_api_key", "too_many_failed_attempts"])),
         scopes: permit.map_or(Scopes::NONE, Permit::scopes),
         ..Seen::once(at)
+    }
+}
+
+/// Ends with its key, even while its client does not read, so that nobody polls its answer.
+impl Watched for Exchange {
+    fn look(&self) -> bool {
+        let is_over = self.is_over();
+        if is_over {
+            self.fail(&ApiError::key_ended());
+        }
+        !is_over
     }
 }
 

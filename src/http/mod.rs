@@ -18,6 +18,7 @@ pub mod public;
 pub mod quota;
 mod remember;
 pub mod request_id;
+pub mod rounds;
 pub mod routes;
 mod signing;
 pub mod streamed;

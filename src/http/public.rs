@@ -25,6 +25,7 @@ use super::live::Live;
 use super::quota::quota_headers;
 use super::remember::Refusal;
 use super::request_id::{self, RequestId, RequestIds};
+use super::rounds::Rounds;
 use super::routes::{Found, Route, find};
 use super::signing::Checking;
 use super::streamed::Streamed;
@@ -65,6 +66,8 @@ pub struct Rooms {
     pub stopping: Arc<AtomicBool>,
     /// Names for requests.
     pub request_ids: Rc<RequestIds>,
+    /// What answers that take their time are looked after by.
+    pub rounds: Rc<Rounds>,
     /// Where headers are written.
     pub texts: Rc<Texts>,
     /// Stored conversations.
@@ -88,6 +91,7 @@ impl Rooms {
             live,
             stopping: Arc::clone(&self.stopping),
             request_ids: Rc::clone(&self.request_ids),
+            rounds: Rc::clone(&self.rounds),
             texts: Rc::clone(&self.texts),
             contexts: Arc::clone(&self.contexts),
             files: Arc::clone(&self.files),

@@ -13,8 +13,9 @@ use actix_web::web::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::exchange::{self, Exchange};
+use super::exchange::Exchange;
 use super::public::Rooms;
+use super::rounds::LOOK;
 use super::signing::Checking;
 use super::{ApiError, body, signing};
 
@@ -55,7 +56,7 @@ impl Streamed {
         version: Version,
     ) -> Self {
         let patience = Instant::now() + body::LONGEST_PAUSE;
-        let look = Box::pin(sleep(exchange::LOOK));
+        let look = Box::pin(sleep(LOOK));
         let source = Source { payload, checking, read: 0, most: u64::MAX, patience, look, failure: None };
         Self { pieces: Pieces { source: Rc::new(RefCell::new(source)), exchange }, rooms, version }
     }
@@ -114,7 +115,7 @@ impl Source {
             if now >= self.patience {
                 return self.fail(ApiError::RequestTimeout);
             }
-            self.look.as_mut().reset(now + exchange::LOOK);
+            self.look.as_mut().reset(now + LOOK);
         }
     }
 

@@ -310,6 +310,7 @@ impl Shared {
             live,
             stopping: Arc::clone(&self.stopping),
             request_ids: Rc::new(self.request_ids()),
+            rounds: Rc::default(),
             texts: Rc::default(),
             routes,
         }

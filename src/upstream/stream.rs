@@ -104,10 +104,16 @@ impl EventStream {
         self.source = Source::Left;
     }
 
+    /// Tells whether nothing has come from the upstream for too long.
+    pub fn is_silent(&self) -> bool {
+        matches!(&self.source, Source::Upstream { server, clock, last, .. }
+            if clock.steady().saturating_sub(*last) >= server.timeout)
+    }
+
     /// Fails if the upstream has been silent for too long.
     pub fn check_silence(&mut self) -> Result<(), UpstreamError> {
-        if let Source::Upstream { server, clock, last, .. } = &self.source
-            && clock.steady().saturating_sub(*last) >= server.timeout
+        if self.is_silent()
+            && let Source::Upstream { server, .. } = &self.source
         {
             tracing::warn!(upstream = server.name, "stopped sending in the middle of a stream");
             return Err(self.fail(Outcome::TimedOut, UpstreamError::Timeout));
