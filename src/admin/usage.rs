@@ -4,16 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpResponse;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{Call, Desk, Rooms};
 use crate::domain::offset::Offset;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Figures;
-use crate::http::ApiError;
 use crate::http::block::gently;
+use crate::http::sliced::Sliced;
+use crate::http::{ApiError, JSON};
 use crate::store;
 use crate::store::usage::{Group, MOST_ROWS, Query, Step, Sum, Sums};
+
+/// About what a row takes as JSON, in bytes.
+const ROOM_FOR_A_ROW: usize = 320;
 
 /// Which usage is asked for.
 #[derive(Default, Deserialize)]
@@ -31,12 +35,12 @@ pub(crate) struct UsageQuery {
 /// are grouped.
 #[derive(Serialize, schemars::JsonSchema)]
 #[schemars(rename = "Usage")]
-pub(crate) struct UsageView {
+pub(crate) struct UsageView<Rows = Vec<RowView>> {
     pub(crate) from: String,
     pub(crate) to: String,
     pub(crate) step: &'static str,
     pub(crate) group_by: Vec<&'static str>,
-    pub(crate) data: Vec<RowView>,
+    pub(crate) data: Rows,
     pub(crate) totals: FiguresView,
 }
 
@@ -90,8 +94,8 @@ pub(super) async fn answer(call: Call) -> Result<HttpResponse, ApiError> {
     call.desk.flush().await;
     // A long answer is written down there too, so that the thread goes on with others.
     let rooms = Arc::clone(&call.desk.rooms);
-    let json = gently(move || sums(&rooms, &query).and_then(|view| to_json(&view))).await?;
-    Ok(HttpResponse::Ok().content_type("application/json").body(json))
+    let json = gently(move || to_json(&query, &sums(&rooms, &query)?)).await?;
+    Ok(HttpResponse::Ok().insert_header(JSON).body(Sliced::new(json)))
 }
 
 /// Tells what was used.
@@ -99,17 +103,25 @@ pub(crate) async fn sum(desk: &Desk, asked: &UsageQuery) -> Result<UsageView, Ap
     let query = parse(asked, desk.now())?;
     desk.flush().await;
     let rooms = Arc::clone(&desk.rooms);
-    gently(move || sums(&rooms, &query)).await
+    gently(move || {
+        let sums = sums(&rooms, &query)?;
+        Ok::<_, ApiError>(UsageView::of(&query, &sums, Rows::new(&query, &sums).views().collect()))
+    })
+    .await
 }
 
-fn to_json(view: &UsageView) -> Result<Vec<u8>, ApiError> {
-    serde_json::to_vec(view).map_err(|error| {
+/// Writes row by row: thousands of views at once would take several times as much memory as what is written.
+fn to_json(query: &Query, sums: &Sums) -> Result<Vec<u8>, ApiError> {
+    let mut json = Vec::with_capacity((sums.rows.len() + 2) * ROOM_FOR_A_ROW);
+    let view = UsageView::of(query, sums, Rows::new(query, sums));
+    serde_json::to_writer(&mut json, &view).map_err(|error| {
         tracing::error!("usage cannot be written down: {error}");
         ApiError::Internal
-    })
+    })?;
+    Ok(json)
 }
 
-fn sums(rooms: &Rooms, query: &Query) -> Result<UsageView, ApiError> {
+fn sums(rooms: &Rooms, query: &Query) -> Result<Sums, ApiError> {
     // Much of it takes long to read: others that read have their own connections.
     let sums = rooms.store.read_apart(|db| store::usage::sum(db, query))?;
     if sums.rows.len() > MOST_ROWS {
@@ -118,7 +130,7 @@ fn sums(rooms: &Rooms, query: &Query) -> Result<UsageView, ApiError> {
              `step`, or fewer groups in `group_by`"
         )));
     }
-    Ok(UsageView::new(query, sums))
+    Ok(sums)
 }
 
 fn parse(asked: &UsageQuery, now: Timestamp) -> Result<Query, ApiError> {
@@ -177,36 +189,56 @@ const fn step_name(step: Step) -> &'static str {
     }
 }
 
-impl UsageView {
-    fn new(query: &Query, sums: Sums) -> Self {
-        let Sums { from, rows } = sums;
+impl<Rows> UsageView<Rows> {
+    fn of(query: &Query, sums: &Sums, data: Rows) -> Self {
         let (mut total, mut errors) = (Figures::default(), 0);
-        for row in &rows {
+        for row in &sums.rows {
             total.merge(&row.figures);
             errors += row.errors;
         }
-        let (offset, groups) = (query.offset, &query.groups);
         Self {
-            from: offset.write(from),
-            to: offset.write(query.to),
+            from: query.offset.write(sums.from),
+            to: query.offset.write(query.to),
             step: step_name(query.step),
-            group_by: groups.iter().copied().map(group_name).collect(),
-            data: rows.into_iter().map(|row| RowView::new(row, groups, offset)).collect(),
+            group_by: query.groups.iter().copied().map(group_name).collect(),
+            data,
             totals: FiguresView::new(&total, errors),
         }
     }
 }
 
+/// Rows that become views one after the other, as they are written.
+struct Rows<'a> {
+    query: &'a Query,
+    rows: &'a [Sum],
+}
+
+impl<'a> Rows<'a> {
+    fn new(query: &'a Query, sums: &'a Sums) -> Self {
+        Self { query, rows: &sums.rows }
+    }
+
+    fn views(&self) -> impl Iterator<Item = RowView> {
+        self.rows.iter().map(|row| RowView::new(row, self.query))
+    }
+}
+
+impl Serialize for Rows<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.views())
+    }
+}
+
 impl RowView {
-    fn new(row: Sum, groups: &[Group], offset: Offset) -> Self {
-        let named = |text: String| (!text.is_empty()).then_some(text);
-        let grouped = |group| groups.contains(&group);
+    fn new(row: &Sum, query: &Query) -> Self {
+        let named = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let grouped = |group| query.groups.contains(&group);
         Self {
-            start: offset.write(row.start),
-            key: grouped(Group::Key).then(|| named(row.key)),
-            endpoint: grouped(Group::Endpoint).then_some(row.endpoint),
+            start: query.offset.write(row.start),
+            key: grouped(Group::Key).then(|| named(&row.key)),
+            endpoint: grouped(Group::Endpoint).then(|| row.endpoint.as_ref().to_owned()),
             status: grouped(Group::Status).then_some(row.status),
-            model: grouped(Group::Model).then(|| named(row.model)),
+            model: grouped(Group::Model).then(|| named(&row.model)),
             figures: FiguresView::new(&row.figures, row.errors),
         }
     }

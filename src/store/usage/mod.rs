@@ -15,6 +15,7 @@ mod since;
 mod tests;
 mod verify;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use add::add;
@@ -91,13 +92,13 @@ pub struct Sum {
     /// The start of the step.
     pub start: Timestamp,
     /// The key; empty for requests without one.
-    pub key: String,
+    pub key: Arc<str>,
     /// The route's pattern.
-    pub endpoint: String,
+    pub endpoint: Arc<str>,
     /// The status.
     pub status: u16,
     /// The model; empty for requests without one.
-    pub model: String,
+    pub model: Arc<str>,
     /// What was counted.
     pub figures: Figures,
     /// How many of the requests were errors.

@@ -1,6 +1,7 @@
 //! Sums usage up, by time and by what it is asked to be told apart by.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use rusqlite::Connection;
 
@@ -25,7 +26,7 @@ pub fn sum(connection: &Connection, query: &Query) -> rusqlite::Result<Sums> {
     for part in parts {
         tally.add(&snapshot, &part)?;
     }
-    Ok(Sums { from, rows: tally.finish(&snapshot)? })
+    Ok(Sums { from, rows: tally.finish() })
 }
 
 /// Returns how many requests a key made by model and status, on UTC days from one on. The model is empty where a
@@ -42,7 +43,7 @@ pub fn models_of(
     let sums = sum(connection, &Query { key: Some(key), from, to, step, offset: Offset::UTC, groups })?;
     let mut models: HashMap<(String, u16), u64> = HashMap::new();
     for row in sums.rows {
-        *models.entry((row.model, row.status)).or_default() += row.figures.requests;
+        *models.entry((row.model.as_ref().to_owned(), row.status)).or_default() += row.figures.requests;
     }
     let mut models: Vec<_> =
         models.into_iter().map(|((model, status), count)| (model, status, count)).collect();
@@ -55,7 +56,9 @@ struct Tally<'a> {
     query: &'a Query,
     /// What is told of each series, by its number.
     series: Vec<Told>,
-    sums: Vec<(Cell, Figures, u64)>,
+    sums: Vec<Sum>,
+    /// What is told of each owner.
+    keys: HashMap<i64, Arc<str>>,
     /// Where among them each cell is.
     places: HashMap<Cell, usize>,
     /// The cell that was added to last: most often it is the next one too.
@@ -68,9 +71,9 @@ struct Told {
     /// The number of a series that is told the same.
     group: usize,
     is_error: bool,
-    endpoint: String,
+    endpoint: Arc<str>,
     status: u16,
-    model: String,
+    model: Arc<str>,
 }
 
 /// What sums are told apart by.
@@ -84,7 +87,8 @@ struct Cell {
 impl<'a> Tally<'a> {
     fn new(connection: &Connection, query: &'a Query) -> rusqlite::Result<Self> {
         let series = told(connection, &query.groups)?;
-        Ok(Self { query, series, sums: Vec::new(), places: HashMap::new(), last: None })
+        let keys = HashMap::from([(EVERYBODY, Arc::default())]);
+        Ok(Self { query, series, sums: Vec::new(), keys, places: HashMap::new(), last: None })
     }
 
     fn add(&mut self, connection: &Connection, part: &Part) -> rusqlite::Result<()> {
@@ -106,10 +110,10 @@ impl<'a> Tally<'a> {
             let series = usize::try_from(row.series()?).ok().and_then(|number| self.series.get(number));
             let Some(&Told { group, is_error, .. }) = series else { return Ok(()) };
             let owner = if by_key { row.owner()? } else { EVERYBODY };
-            let (_, figures, errors) = self.at(Cell { start, owner, group });
-            let before = figures.requests;
-            row.add_to(figures)?;
-            *errors += if is_error { figures.requests - before } else { 0 };
+            let sum = self.at(connection, Cell { start, owner, group })?;
+            let before = sum.figures.requests;
+            row.add_to(&mut sum.figures)?;
+            sum.errors += if is_error { sum.figures.requests - before } else { 0 };
             Ok(())
         };
         match owner {
@@ -119,42 +123,39 @@ impl<'a> Tally<'a> {
     }
 
     /// Returns the sums of a cell.
-    fn at(&mut self, cell: Cell) -> &mut (Cell, Figures, u64) {
-        let place = match self.last {
-            Some((last, place)) if last == cell => place,
-            _ => *self.places.entry(cell).or_insert_with(|| {
-                self.sums.push((cell, Figures::default(), 0));
-                self.sums.len() - 1
-            }),
+    fn at(&mut self, connection: &Connection, cell: Cell) -> rusqlite::Result<&mut Sum> {
+        let known = match self.last {
+            Some((last, place)) if last == cell => Some(place),
+            _ => self.places.get(&cell).copied(),
+        };
+        let place = if let Some(place) = known {
+            place
+        } else {
+            let sum = self.empty(connection, cell)?;
+            self.places.insert(cell, self.sums.len());
+            self.sums.push(sum);
+            self.sums.len() - 1
         };
         self.last = Some((cell, place));
-        &mut self.sums[place]
+        Ok(&mut self.sums[place])
     }
 
-    fn finish(self, connection: &Connection) -> rusqlite::Result<Vec<Sum>> {
-        let mut keys: HashMap<i64, String> = HashMap::from([(EVERYBODY, String::new())]);
-        let mut sums = Vec::with_capacity(self.sums.len());
-        for (Cell { start, owner, group }, figures, errors) in self.sums {
-            let key = match keys.get(&owner) {
-                Some(key) => key.clone(),
-                None => keys.entry(owner).or_insert(key_of(connection, owner)?).clone(),
-            };
-            let Told { endpoint, status, model, .. } = self.series[group].clone();
-            let start = Timestamp::from_seconds(start);
-            sums.push(Sum { start, key, endpoint, status, model, figures, errors });
-        }
-        let place = |sum: &Sum| (sum.start, sum.status);
-        sums.sort_unstable_by(|a, b| {
-            let (one, other) = (place(a), place(b));
-            (one.0, &a.key, &a.endpoint, one.1, &a.model).cmp(&(
-                other.0,
-                &b.key,
-                &b.endpoint,
-                other.1,
-                &b.model,
-            ))
+    fn empty(&mut self, connection: &Connection, cell: Cell) -> rusqlite::Result<Sum> {
+        let key = match self.keys.get(&cell.owner) {
+            Some(key) => Arc::clone(key),
+            None => Arc::clone(self.keys.entry(cell.owner).or_insert(key_of(connection, cell.owner)?)),
+        };
+        let Told { endpoint, status, model, .. } = self.series[cell.group].clone();
+        let start = Timestamp::from_seconds(cell.start);
+        Ok(Sum { start, key, endpoint, status, model, figures: Figures::default(), errors: 0 })
+    }
+
+    fn finish(mut self) -> Vec<Sum> {
+        self.sums.sort_unstable_by(|a, b| {
+            let one = (a.start, &a.key, &a.endpoint, a.status, &a.model);
+            one.cmp(&(b.start, &b.key, &b.endpoint, b.status, &b.model))
         });
-        Ok(sums)
+        self.sums
     }
 }
 
@@ -164,12 +165,12 @@ fn told(connection: &Connection, groups: &[Group]) -> rusqlite::Result<Vec<Told>
     let mut statement = connection
         .prepare_cached("SELECT number, endpoint, status, model FROM usage_series ORDER BY number")?;
     let mut rows = statement.query([])?;
-    let (mut all, mut first) = (Vec::new(), HashMap::new());
+    let (mut all, mut first) = (Vec::new(), HashMap::<(Arc<str>, u16, Arc<str>), usize>::new());
     while let Some(row) = rows.next()? {
         let number = usize::try_from(row.get::<_, i64>(0)?).unwrap_or_default();
         let status: u16 = row.get(2)?;
-        let endpoint: String = if has(Group::Endpoint) { row.get(1)? } else { String::new() };
-        let model: String = if has(Group::Model) { row.get(3)? } else { String::new() };
+        let endpoint: Arc<str> = if has(Group::Endpoint) { row.get(1)? } else { Arc::default() };
+        let model: Arc<str> = if has(Group::Model) { row.get(3)? } else { Arc::default() };
         let shown = if has(Group::Status) { status } else { 0 };
         let group = *first.entry((endpoint.clone(), shown, model.clone())).or_insert(number);
         all.resize_with(all.len().max(number + 1), Told::default);
@@ -178,7 +179,7 @@ fn told(connection: &Connection, groups: &[Group]) -> rusqlite::Result<Vec<Told>
     Ok(all)
 }
 
-fn key_of(connection: &Connection, owner: i64) -> rusqlite::Result<String> {
+fn key_of(connection: &Connection, owner: i64) -> rusqlite::Result<Arc<str>> {
     connection
         .prepare_cached("SELECT key_id FROM usage_owners WHERE number = ?1")?
         .query_row([owner], |row| row.get(0))

@@ -99,7 +99,8 @@ fn expected(traffic: &[(Bucket, Figures)], query: &Query) -> BTreeMap<Place, (Fi
 fn found(connection: &Connection, query: &Query) -> Vec<(Place, (Figures, u64))> {
     let rows = sum(connection, query).unwrap().rows.into_iter();
     rows.map(|row| {
-        let place = (row.start.as_seconds(), row.key, row.endpoint, row.status, row.model);
+        let [key, endpoint, model] = [row.key, row.endpoint, row.model].map(|text| text.as_ref().to_owned());
+        let place = (row.start.as_seconds(), key, endpoint, row.status, model);
         (place, (row.figures, row.errors))
     })
     .collect()
