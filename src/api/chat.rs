@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 
-use super::expand::expand;
+use super::expand::{expand, is_called_for};
 use super::relay::Relay;
 use super::transcript;
 use crate::domain::usage::Tokens;
@@ -17,24 +17,27 @@ const EVENTS: (HeaderName, HeaderValue) =
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// Answers a chat.
-pub(super) async fn chat(call: Call) -> Result<HttpResponse, ApiError> {
-    complete(call, Shape::Chat).await
+pub(super) fn chat(call: Call) -> impl Future<Output = Result<HttpResponse, ApiError>> {
+    complete(call, Shape::Chat)
 }
 
 /// Goes on from a text.
-pub(super) async fn completion(call: Call) -> Result<HttpResponse, ApiError> {
-    complete(call, Shape::Completion).await
+pub(super) fn completion(call: Call) -> impl Future<Output = Result<HttpResponse, ApiError>> {
+    complete(call, Shape::Completion)
 }
 
 async fn complete(call: Call, shape: Shape) -> Result<HttpResponse, ApiError> {
     body::check_json(call.request.headers())?;
     let Call { rooms, exchange, body, id, .. } = call;
-    let ask = Ask::parse(shape, body)?;
+    let (mut ask, mut append) = (Ask::parse(shape, body)?, None);
     exchange.permit()?.check_model(&ask.model)?;
-    let (ask, append) = expand(&rooms, &exchange, ask).await?;
+    if is_called_for(&ask) {
+        // Seldom: what it needs is not carried along by all others.
+        (ask, append) = Box::pin(expand(&rooms, &exchange, ask)).await?;
+    }
     let found = rooms.upstream.find(&ask.model).await?;
     exchange.set_model(found.model.clone());
-    let answered = rooms.upstream.complete(&found, &ask, id.as_str()).await?;
+    let answered = Box::pin(rooms.upstream.complete(&found, &ask, id.as_str())).await?;
     let prompt = estimate(ask.body.len());
     let mut response = HttpResponse::Ok();
     if !answered.ignored.is_empty() {

@@ -33,21 +33,17 @@ pub(super) struct Append {
     messages: Vec<Message>,
 }
 
+/// Tells whether a chat may call for something that is stored.
+pub(super) fn is_called_for(ask: &Ask) -> bool {
+    ask.shape == Shape::Chat && (ask.own_fields > 0 || FILE_ID_FINDER.find(&ask.body).is_some())
+}
+
 /// Puts what is stored into a chat that calls for it. Also returns what is to be appended when it is answered.
 pub(super) async fn expand(
     rooms: &Rooms,
     exchange: &Exchange,
     ask: Ask,
 ) -> Result<(Ask, Option<Append>), ApiError> {
-    let calls = ask.own_fields > 0 || FILE_ID_FINDER.find(&ask.body).is_some();
-    if ask.shape != Shape::Chat || !calls {
-        return Ok((ask, None));
-    }
-    // Seldom: what it needs is not carried along by all others.
-    Box::pin(put_in(rooms, exchange, ask)).await
-}
-
-async fn put_in(rooms: &Rooms, exchange: &Exchange, ask: Ask) -> Result<(Ask, Option<Append>), ApiError> {
     let stored = Stored::open(rooms, exchange, &ask)?;
     let append = match stored.context.filter(|_| ask.context_append) {
         Some(context) => {

@@ -223,60 +223,69 @@ struct Incoming {
 
 impl Incoming {
     /// The steps in the contract's order; each either goes on or ends the request.
-    async fn answer(
+    // An `async fn` has room for what it is given twice: once as it is given, and once as it is used.
+    #[expect(clippy::manual_async_fn, reason = "each request's future is as large as what it waits for")]
+    fn answer(
         self,
         found: Found<'static, '_, Access, Handler>,
         payload: &mut Payload,
-    ) -> Result<HttpResponse, ApiError> {
-        let request = self.request.clone();
-        if self.is_behind_last {
-            self.client();
-            return Err(ApiError::bad_request("a request before this one closes the connection"));
-        }
-        if has_too_many_headers(&request) {
-            self.client();
-            return Err(ApiError::HeadersTooLarge);
-        }
-        if request.uri().query().is_some_and(path::carries_key) {
-            self.client();
-            return Err(Refused::from(gate::Refusal::KeyInQuery).into());
-        }
-        let (route, parameter) = match found {
-            Found::Route(route, parameter) => (route, parameter.map(Cow::into_owned).unwrap_or_default()),
-            Found::OtherMethods(methods) => return Err(self.unrouted(ApiError::MethodNotAllowed(methods))),
-            Found::Nothing => {
-                return Err(self.unrouted(nothing_at(request.method(), request.uri().path())));
+    ) -> impl Future<Output = Result<HttpResponse, ApiError>> {
+        async move {
+            let request = self.request.clone();
+            if self.is_behind_last {
+                self.client();
+                return Err(ApiError::bad_request("a request before this one closes the connection"));
             }
-        };
-        let Access::Key(demand) = route.access else {
-            // Nobody's body is read without a key.
-            return self.hand_over(route.handler, &mut Payload::None, None, parameter).await;
-        };
-        let bearer = bearer(&request)?;
-        let permit = self.rooms.gate.admit(&self.gate_request(bearer), demand, self.exchange.began())?;
-        self.exchange.admit(permit);
-        let checking = signing::begin(&self.rooms, &self.exchange, request.headers(), bearer)?;
-        self.hand_over(route.handler, payload, checking, parameter).await
+            if has_too_many_headers(&request) {
+                self.client();
+                return Err(ApiError::HeadersTooLarge);
+            }
+            if request.uri().query().is_some_and(path::carries_key) {
+                self.client();
+                return Err(Refused::from(gate::Refusal::KeyInQuery).into());
+            }
+            let (route, parameter) = match found {
+                Found::Route(route, parameter) => (route, parameter.map(Cow::into_owned).unwrap_or_default()),
+                Found::OtherMethods(methods) => {
+                    return Err(self.unrouted(ApiError::MethodNotAllowed(methods)));
+                }
+                Found::Nothing => {
+                    return Err(self.unrouted(nothing_at(request.method(), request.uri().path())));
+                }
+            };
+            let Access::Key(demand) = route.access else {
+                // Nobody's body is read without a key.
+                return self.hand_over(route.handler, &mut Payload::None, None, parameter).await;
+            };
+            let bearer = bearer(&request)?;
+            let permit = self.rooms.gate.admit(&self.gate_request(bearer), demand, self.exchange.began())?;
+            self.exchange.admit(permit);
+            let checking = signing::begin(&self.rooms, &self.exchange, request.headers(), bearer)?;
+            self.hand_over(route.handler, payload, checking, parameter).await
+        }
     }
 
     /// Runs the handler; the body is checked by `checking`, if it is signed.
-    async fn hand_over(
+    #[expect(clippy::manual_async_fn, reason = "each request's future is as large as what it waits for")]
+    fn hand_over(
         self,
         handler: Handler,
         payload: &mut Payload,
         checking: Option<Box<Checking>>,
         parameter: String,
-    ) -> Result<HttpResponse, ApiError> {
-        match handler {
-            Handler::Whole(handler) => {
-                let body = self.take_body(payload, checking).await?;
-                handler(self.call(body, parameter)).await
-            }
-            Handler::Streamed(handler) => {
-                let (exchange, rooms) = (Rc::clone(&self.exchange), Rc::clone(&self.rooms));
-                let payload = std::mem::replace(payload, Payload::None);
-                let body = Streamed::new(payload, checking, exchange, rooms, self.request.version());
-                handler(self.call(body, parameter)).await
+    ) -> impl Future<Output = Result<HttpResponse, ApiError>> {
+        async move {
+            match handler {
+                Handler::Whole(handler) => {
+                    let body = self.take_body(payload, checking).await?;
+                    handler(self.call(body, parameter)).await
+                }
+                Handler::Streamed(handler) => {
+                    let (exchange, rooms) = (Rc::clone(&self.exchange), Rc::clone(&self.rooms));
+                    let payload = std::mem::replace(payload, Payload::None);
+                    let body = Streamed::new(payload, checking, exchange, rooms, self.request.version());
+                    handler(self.call(body, parameter)).await
+                }
             }
         }
     }

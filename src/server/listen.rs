@@ -114,7 +114,8 @@ where
     let stopping = Rc::new(stopping);
     let answer = move |request: HttpRequest, payload: web::Payload| {
         let framing = Framing::of(&request);
-        let (answered, stopping) = (handler(request, payload), Rc::clone(&stopping));
+        // Boxed here, or the framework's box would have room for it twice.
+        let (answered, stopping) = (Box::pin(handler(request, payload)), Rc::clone(&stopping));
         async move { framing.fit(answered.await, stopping.load(Ordering::Relaxed)) }
     };
     let app = App::new().default_service(web::to(answer));

@@ -51,18 +51,18 @@ impl Prepared {
     }
 
     /// Sends a body where the ask wants it; the answer is to begin within `patience`.
-    pub(super) async fn send(
-        &self,
+    pub(super) fn send<'a>(
+        &'a self,
         ask: &Ask,
-        body: &Body,
+        body: &'a Body,
         patience: Duration,
-    ) -> Result<Response, SendError> {
+    ) -> impl Future<Output = Result<Response, SendError>> + use<'a> {
         let requests = match ask.shape {
             Shape::Chat => &self.chat,
             Shape::Completion => &self.completion,
         };
         let request = if ask.stream { &requests.stream } else { &requests.whole };
-        self.pool.send(request, body.pieces(), patience).await
+        self.pool.send(request, body.pieces(), patience)
     }
 
     /// Asks for the upstream's models.

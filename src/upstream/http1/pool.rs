@@ -71,21 +71,25 @@ impl Pool {
         self.ask(fresh, request.with(body), by).await
     }
 
-    async fn ask(
+    // An `async fn` has room for what it is given twice: once as it is given, and once as it is used.
+    #[expect(clippy::manual_async_fn, reason = "each request's future is as large as what it waits for")]
+    fn ask(
         self: &Rc<Self>,
         mut connection: Connection,
         mut unsent: Unsent<'_>,
         by: Deadline,
-    ) -> Result<Response, SendError> {
-        let mut seen = 0;
-        let head = poll_fn(|cx| match poll_head(&mut connection, &mut unsent, &mut seen, cx) {
-            Poll::Pending => connection.alarm.poll(by.at, cx).map(|()| Err(SendError::Late(by.patience))),
-            answered @ Poll::Ready(_) => answered,
-        });
-        let head = head.await?;
-        // An upstream that answers before it has read all may take the rest for the next request.
-        let keeps = head.keeps_connection && unsent.is_sent;
-        Ok(Response::new(head, connection, keeps.then(|| Rc::clone(self))))
+    ) -> impl Future<Output = Result<Response, SendError>> {
+        async move {
+            let mut seen = 0;
+            let head = poll_fn(|cx| match poll_head(&mut connection, &mut unsent, &mut seen, cx) {
+                Poll::Pending => connection.alarm.poll(by.at, cx).map(|()| Err(SendError::Late(by.patience))),
+                answered @ Poll::Ready(_) => answered,
+            });
+            let head = head.await?;
+            // An upstream that answers before it has read all may take the rest for the next request.
+            let keeps = head.keeps_connection && unsent.is_sent;
+            Ok(Response::new(head, connection, keeps.then(|| Rc::clone(self))))
+        }
     }
 
     /// Takes a connection that can be used, if one is kept.
