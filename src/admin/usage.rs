@@ -11,7 +11,6 @@ use crate::domain::offset::Offset;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Figures;
 use crate::http::block::gently;
-use crate::http::sliced::Sliced;
 use crate::http::{ApiError, JSON};
 use crate::store;
 use crate::store::usage::{Group, MOST_ROWS, Query, Step, Sum, Sums};
@@ -95,7 +94,7 @@ pub(super) async fn answer(call: Call) -> Result<HttpResponse, ApiError> {
     // A long answer is written down there too, so that the thread goes on with others.
     let rooms = Arc::clone(&call.desk.rooms);
     let json = gently(move || to_json(&query, &sums(&rooms, &query)?)).await?;
-    Ok(HttpResponse::Ok().insert_header(JSON).body(Sliced::new(json)))
+    Ok(HttpResponse::Ok().insert_header(JSON).body(json))
 }
 
 /// Tells what was used.

@@ -16,7 +16,6 @@ use actix_web::web::Bytes;
 use super::ApiError;
 use super::bare_errors::Tail;
 use super::rounds::Watched;
-use super::sliced::Sliced;
 use super::turns::Turn;
 use crate::clock::{Clock, Now};
 use crate::domain::key::LastUse;
@@ -291,7 +290,7 @@ impl Drop for Exchange {
 
 /// An answer's body that settles its exchange.
 pub struct Settling {
-    body: Sliced,
+    body: BoxBody,
     /// What is still to come of a body of known length.
     left: Option<u64>,
     exchange: Rc<Exchange>,
@@ -313,7 +312,7 @@ impl Settling {
             BodySize::Sized(length) => Some(length),
             BodySize::Stream => None,
         };
-        Self { body: Sliced::new(body), left, exchange, tail, _turn: turn, ended: false }
+        Self { body, left, exchange, tail, _turn: turn, ended: false }
     }
 
     fn passed(&mut self, bytes: &Bytes) {

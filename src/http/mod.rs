@@ -21,7 +21,6 @@ pub mod request_id;
 pub mod rounds;
 pub mod routes;
 mod signing;
-pub mod sliced;
 pub mod streamed;
 pub mod texts;
 pub mod turns;
