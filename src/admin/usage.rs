@@ -16,7 +16,7 @@ use crate::store;
 use crate::store::usage::{Group, MOST_ROWS, Query, Step, Sum, Sums};
 
 /// About what a row takes as JSON, in bytes.
-const ROOM_FOR_A_ROW: usize = 320;
+const ROOM_FOR_A_ROW: usize = 384;
 
 /// Which usage is asked for.
 #[derive(Default, Deserialize)]
@@ -34,12 +34,12 @@ pub(crate) struct UsageQuery {
 /// are grouped.
 #[derive(Serialize, schemars::JsonSchema)]
 #[schemars(rename = "Usage")]
-pub(crate) struct UsageView<Rows = Vec<RowView>> {
+pub(crate) struct UsageView<Data = Vec<RowView>> {
     pub(crate) from: String,
     pub(crate) to: String,
     pub(crate) step: &'static str,
     pub(crate) group_by: Vec<&'static str>,
-    pub(crate) data: Rows,
+    pub(crate) data: Data,
     pub(crate) totals: FiguresView,
 }
 
@@ -188,8 +188,8 @@ const fn step_name(step: Step) -> &'static str {
     }
 }
 
-impl<Rows> UsageView<Rows> {
-    fn of(query: &Query, sums: &Sums, data: Rows) -> Self {
+impl<Data> UsageView<Data> {
+    fn of(query: &Query, sums: &Sums, data: Data) -> Self {
         let (mut total, mut errors) = (Figures::default(), 0);
         for row in &sums.rows {
             total.merge(&row.figures);

@@ -179,8 +179,8 @@ impl Watched for Running {
         if is_over {
             self.end_with_key();
         }
+        self.silent.set(is_silent);
         if is_over || is_silent {
-            self.silent.set(is_silent);
             self.wake();
         }
         !is_over && !is_done

@@ -53,7 +53,9 @@ impl Rounds {
 /// A fault in one answer ends no other one's rounds.
 fn look(what: &dyn Watched) -> bool {
     catch_unwind(AssertUnwindSafe(|| what.look())).unwrap_or_else(|_| {
-        tracing::error!("a fault in mcpd keeps an answer from ending with its key");
+        tracing::error!(
+            "a fault in mcpd keeps an answer from being looked after: it may not end with its key"
+        );
         false
     })
 }
@@ -66,18 +68,24 @@ mod tests {
     struct Counting {
         looks: Cell<u32>,
         most: u32,
+        /// What is to be looked after from its first look on.
+        then: RefCell<Option<(Rc<Rounds>, Rc<Counting>)>>,
     }
 
     impl Watched for Counting {
         fn look(&self) -> bool {
             self.looks.set(self.looks.get() + 1);
             assert_ne!(self.most, 0, "a fault");
+            if let Some((rounds, next)) = &*self.then.borrow() {
+                let next = Rc::downgrade(next);
+                rounds.watch(next);
+            }
             self.looks.get() < self.most
         }
     }
 
     fn counting(most: u32) -> Rc<Counting> {
-        Rc::new(Counting { looks: Cell::new(0), most })
+        Rc::new(Counting { looks: Cell::new(0), most, then: RefCell::default() })
     }
 
     #[tokio::test]
@@ -97,10 +105,12 @@ mod tests {
             drop(often);
             tokio::time::sleep(LOOK * 2).await;
             assert!(!rounds.going.get(), "nobody goes for nothing");
-            let later = counting(1);
-            watch(&later);
-            tokio::time::sleep(LOOK * 2).await;
-            assert_eq!((later.looks.get(), rounds.going.get()), (1, false));
+            let [first, second] = [1, 1].map(counting);
+            *first.then.borrow_mut() = Some((Rc::clone(&rounds), Rc::clone(&second)));
+            watch(&first);
+            tokio::time::sleep(LOOK * 3).await;
+            assert_eq!([&first, &second].map(|what| what.looks.get()), [1, 1]);
+            assert!(!rounds.going.get());
         };
         tokio::task::LocalSet::new().run_until(looked).await;
     }

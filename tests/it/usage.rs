@@ -300,6 +300,22 @@ fn an_answer_of_the_echo_counts_the_same_streamed_or_not() {
 }
 
 #[test]
+fn each_byte_of_a_long_answer_counts_streamed_or_not() {
+    let server = TestServer::start();
+    let (key, _) = server.key(json!({}));
+    let mut all = 0;
+    // Some of them are handed over in one piece, and some in several.
+    for words in [300, 3_000, 30_000] {
+        let text = "word ".repeat(words);
+        let streamed = json!({"model": "x", "stream": true, "messages": [{"role": "user", "content": text}]});
+        for request in [Request::chat(&text), Request::post(CHAT, &streamed)] {
+            all += server.call(&key, request).expect(200).body.len();
+            assert_eq!(usage(&server, "step=day")["totals"]["bytes_out"], json!(all), "{words} words");
+        }
+    }
+}
+
+#[test]
 fn latency_lasts_from_the_head_to_the_end_of_the_answer() {
     let upstream = obedient();
     let server = serving(&upstream);
