@@ -105,7 +105,7 @@ const LUA: &str = "load_module /usr/lib/nginx/modules/ndk_http_module.so;\n\
 impl Setup<'_> {
     fn mcpd(&self, binary: &Path, keys: usize) -> Command {
         let config = format!(
-            "server = {{ listen = [\"{}\"], workers = 1 }}\nlimits.failed_auth_per_minute = 1000000\nadmin.listen = \"{}\"\n\
+            "server = {{ listen = [\"{}\"], workers = 1 }}\nlimits.failed_auth_per_minute = 100000000\nadmin.listen = \"{}\"\n\
              [[upstreams]]\nname = \"bench\"\nkind = \"openai\"\nbase_url = \"http://{}/v1\"\nmodels = [\"m\", \"paced\"]\n",
             self.address,
             free_port(),
