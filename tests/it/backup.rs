@@ -175,11 +175,16 @@ fn a_backup_that_is_being_made_is_its_owner_s_alone_and_writers_go_on() {
     assert_eq!(beside(&server), [""; 0]);
 }
 
-/// Tells whether the process has a thread that gives way to all others.
-fn is_gentle(binary: &Binary) -> bool {
+/// Returns how often the threads that give way to all others have waited for something.
+fn waits_of_the_gentle(binary: &Binary) -> u64 {
     let tasks = std::fs::read_dir(format!("/proc/{}/task", binary.pid())).unwrap();
-    let names = tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok());
-    names.into_iter().any(|name| name.trim() == "gently")
+    let statuses = tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("status")).ok());
+    let gentle = statuses.filter(|status| status.starts_with("Name:\tgently\n"));
+    let waits = gentle.map(|status| {
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        line.unwrap().trim().parse::<u64>().unwrap()
+    });
+    waits.sum()
 }
 
 #[test]
@@ -194,8 +199,14 @@ fn a_backup_is_noted_by_a_thread_that_gives_way_to_nobody() {
     database.execute_batch("BEGIN IMMEDIATE").unwrap();
     thread::scope(|scope| {
         let answer = scope.spawn(|| binary.admin(backup()));
-        eventually("the copy is being made", || is_gentle(&binary));
-        eventually("the copy is made", || !is_gentle(&binary));
+        let unfinished = binary.path("data/mcpd.db.backup-unfinished");
+        eventually("the copy is being made", || unfinished.exists());
+        eventually("the copy is made", || !unfinished.exists());
+        // Time for it to become idle. Who waits for the writer looks ten times a second at least.
+        thread::sleep(Duration::from_millis(200));
+        let waits = waits_of_the_gentle(&binary);
+        thread::sleep(Duration::from_millis(500));
+        assert!(waits > 0 && waits_of_the_gentle(&binary) == waits, "it waits for the writer");
         assert!(!answer.is_finished(), "the copy was noted though nobody could write");
         database.execute_batch("COMMIT").unwrap();
         answer.join().unwrap().expect(200);
