@@ -57,7 +57,9 @@ static IDLE: Mutex<Vec<Sender<Job>>> = Mutex::new(Vec::new());
 const MOST_IDLE: usize = 2;
 
 fn hand_over(mut job: Job) -> io::Result<()> {
-    while let Some(thread) = idle().pop() {
+    loop {
+        // Not in the condition of a loop, which would hold the lock for its body.
+        let Some(thread) = idle().pop() else { break };
         match thread.send(job) {
             Ok(()) => return Ok(()),
             Err(SendError(unsent)) => job = unsent,
