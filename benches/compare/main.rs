@@ -24,7 +24,8 @@ use load::Stage;
 use table::Table;
 use work::Work;
 
-const USAGE: &str = "cargo bench --bench compare -- [--seconds N] [--rounds N] [--only WORK[,WORK]] [--gateways NAME[,NAME]] [--against BINARY]";
+const USAGE: &str = "cargo bench --bench compare -- [--seconds N] [--rounds N] [--only WORK[,WORK]] \
+     [--gateways NAME[,NAME]] [--against BINARY]";
 
 /// What was asked for.
 struct Options {
