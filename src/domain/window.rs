@@ -15,7 +15,12 @@ const SLICE: Duration = Duration::from_secs(1);
 /// late, and only if another followed it within that second.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Window {
-    slices: VecDeque<Slice>,
+    /// The slice that requests join, and the time that the oldest leaves by: most requests look at nothing else, so
+    /// both are here and not behind a pointer.
+    newest: Option<Slice>,
+    oldest_last: Duration,
+    /// All others, oldest first.
+    older: VecDeque<Slice>,
     used: u32,
 }
 
@@ -47,17 +52,23 @@ impl Window {
     /// A refused request leaves no trace: hammering does not move the moment of recovery.
     pub fn take(&mut self, limit: u32, now: Duration) -> Result<Quota, Quota> {
         // Two threads may arrive in another order than they read the clock.
-        let now = self.slices.back().map_or(now, |slice| now.max(slice.last));
+        let now = self.newest.map_or(now, |slice| now.max(slice.last));
         self.forget_before(now);
         if self.used >= limit {
             return Err(self.quota(limit, now));
         }
-        match self.slices.back_mut() {
+        match &mut self.newest {
             Some(slice) if now < slice.first + SLICE => {
                 slice.last = now;
                 slice.count += 1;
             }
-            _ => self.slices.push_back(Slice { first: now, last: now, count: 1 }),
+            newest => {
+                let full = newest.replace(Slice { first: now, last: now, count: 1 });
+                self.older.extend(full);
+            }
+        }
+        if self.older.is_empty() {
+            self.oldest_last = now;
         }
         self.used += 1;
         Ok(self.quota(limit, now))
@@ -71,27 +82,29 @@ impl Window {
 
     /// Returns what is still in the window, oldest first.
     pub fn slices(&self) -> impl Iterator<Item = Slice> {
-        self.slices.iter().copied()
+        self.older.iter().copied().chain(self.newest)
     }
 
     /// Tells whether nothing counts any more.
     pub fn is_idle(&self, now: Duration) -> bool {
-        self.slices.back().is_none_or(|slice| now.saturating_sub(slice.last) >= SPAN)
+        self.newest.is_none_or(|slice| now.saturating_sub(slice.last) >= SPAN)
     }
 
     /// Returns a window with these slices, oldest first: what was kept before a restart.
     pub fn restore(slices: impl IntoIterator<Item = Slice>) -> Self {
-        let slices: VecDeque<Slice> = slices.into_iter().collect();
-        let used = slices.iter().map(|slice| slice.count).sum();
-        Self { slices, used }
+        let mut older: VecDeque<Slice> = slices.into_iter().collect();
+        let used = older.iter().map(|slice| slice.count).sum();
+        let oldest_last = older.front().map_or(Duration::ZERO, |slice| slice.last);
+        let newest = older.pop_back();
+        Self { newest, oldest_last, older, used }
     }
 
     fn forget_before(&mut self, now: Duration) {
-        while let Some(slice) = self.slices.front()
-            && now.saturating_sub(slice.last) >= SPAN
-        {
-            self.used -= slice.count;
-            self.slices.pop_front();
+        while self.used > 0 && now.saturating_sub(self.oldest_last) >= SPAN {
+            let oldest = self.older.pop_front().or_else(|| self.newest.take());
+            self.used -= oldest.map_or(self.used, |slice| slice.count);
+            let next = self.older.front().copied().or(self.newest);
+            self.oldest_last = next.map_or(Duration::ZERO, |slice| slice.last);
         }
     }
 
@@ -99,14 +112,24 @@ impl Window {
     /// several slices must leave before one more request may pass.
     fn quota(&self, limit: u32, now: Duration) -> Quota {
         let remaining = limit.saturating_sub(self.used);
-        let must_leave = if remaining == 0 { self.used - limit + 1 } else { 1 };
+        let last = match self.used {
+            0 => None,
+            _ if remaining > 0 => Some(self.oldest_last),
+            used => self.last_of(used - limit + 1),
+        };
+        let reset = last.map_or(Duration::ZERO, |last| (last + SPAN).saturating_sub(now));
+        Quota { limit, remaining, reset }
+    }
+
+    /// Returns the time of the request with which so many have left.
+    fn last_of(&self, must_leave: u32) -> Option<Duration> {
         let mut left = 0;
-        let last = self.slices.iter().find(|slice| {
+        let mut slices = self.slices();
+        let reached = slices.find(|slice| {
             left += slice.count;
             left >= must_leave
         });
-        let reset = last.map_or(Duration::ZERO, |slice| (slice.last + SPAN).saturating_sub(now));
-        Quota { limit, remaining, reset }
+        reached.map(|slice| slice.last)
     }
 }
 
@@ -178,7 +201,7 @@ mod tests {
         for now in (0..200_000).step_by(7) {
             window.take(u32::MAX, ms(now)).unwrap();
         }
-        assert!(window.slices.len() <= 61, "{} slices", window.slices.len());
+        assert!(window.slices().count() <= 61, "{} slices", window.slices().count());
     }
 
     #[test]
@@ -186,7 +209,7 @@ mod tests {
         let mut window = Window::default();
         window.take(3, ms(1_000)).unwrap();
         window.take(3, ms(900)).unwrap();
-        assert_eq!(window.slices.back().map(|slice| slice.last), Some(ms(1_000)));
+        assert_eq!(window.newest.map(|slice| slice.last), Some(ms(1_000)));
     }
 
     proptest! {
