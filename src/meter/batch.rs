@@ -39,7 +39,8 @@ impl Batch {
         if let Some(key) = record.bucket.key {
             self.reports.note(key, record.findings, record.seen.last);
         }
-        self.add_alike(Alike::of(record));
+        let user_agent = record.who.user_agent.into();
+        self.add_alike(Alike::of(record, user_agent));
     }
 
     /// Adds answers that are alike.

@@ -3,7 +3,7 @@
 
 use std::hash::BuildHasher as _;
 use std::net::IpAddr;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use super::batch::HashMap;
 use super::{Activity, Batch, Record, Who};
@@ -23,6 +23,8 @@ pub(super) struct Tally {
     /// Where each is, by the hash of what makes them alike.
     places: HashMap<u64, usize>,
     alike: Vec<Alike>,
+    /// The user agent of the latest of them: many keys' clients call themselves the same, and share it.
+    user_agent: Arc<[u8]>,
     /// What was added up already, or is rare.
     batch: Batch,
 }
@@ -34,7 +36,7 @@ pub(super) struct Alike {
     pub code: Option<&'static str>,
     superseded: bool,
     client: Option<IpAddr>,
-    user_agent: Box<[u8]>,
+    user_agent: Arc<[u8]>,
     pub figures: Figures,
     /// Those that were let through, and how.
     pub admitted: u64,
@@ -62,7 +64,10 @@ impl Tally {
             self.add_up();
         }
         self.places.insert(hash, self.alike.len());
-        self.alike.push(Alike::of(record));
+        if *self.user_agent != *record.who.user_agent {
+            self.user_agent = record.who.user_agent.into();
+        }
+        self.alike.push(Alike::of(record, Arc::clone(&self.user_agent)));
     }
 
     /// Takes what was counted. Its room stays, for what is counted next.
@@ -85,8 +90,8 @@ fn hash(record: &Record<'_>) -> u64 {
 }
 
 impl Alike {
-    /// Returns the first of them.
-    pub fn of(record: Record<'_>) -> Self {
+    /// Returns the first of them, which came from this user agent.
+    pub fn of(record: Record<'_>, user_agent: Arc<[u8]>) -> Self {
         let mut figures = Figures::default();
         figures.count(&record.measured);
         let who = record.who;
@@ -95,7 +100,7 @@ impl Alike {
             code: record.code,
             superseded: who.superseded,
             client: who.client,
-            user_agent: who.user_agent.into(),
+            user_agent,
             figures,
             admitted: u64::from(record.activity.is_some()),
             activity: record.activity,
