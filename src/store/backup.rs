@@ -20,6 +20,10 @@ const UNFINISHED: &str = ".backup-unfinished";
 /// What a copy leaves free on the disk, in bytes, so that all else goes on.
 pub(super) const HEADROOM: u64 = 8 * 1024 * 1024;
 
+/// What a connection that goes through all of a database keeps in memory, in KiB: little is read twice, and the memory
+/// would stay with the process.
+const CACHE: i32 = 512;
+
 /// A copy that is checked and ready to be read. Its space on the disk is free again once it is dropped.
 #[derive(Debug)]
 pub struct Copy {
@@ -159,7 +163,7 @@ pub(super) fn make_file(path: &Path) -> io::Result<File> {
 /// Copies the database into an empty file. It is read as of one moment, on a connection that cannot write to it;
 /// writers go on meanwhile.
 pub(super) fn fill(database: &Path, copy: &Path, go_on: &GoOn) -> rusqlite::Result<()> {
-    let connection = Connection::open_with_flags(database, flags())?;
+    let connection = open(database)?;
     go_on.watch(&connection)?;
     // The copy is handed out, not kept: nobody needs it on the disk after a crash.
     connection.pragma_update(None, "synchronous", "OFF")?;
@@ -169,7 +173,7 @@ pub(super) fn fill(database: &Path, copy: &Path, go_on: &GoOn) -> rusqlite::Resu
 
 /// Fails unless the copy is a database that this very mcpd would open.
 fn check(copy: &Path) -> Result<(), CopyError> {
-    check_whole(&Connection::open_with_flags(copy, flags())?, VERSION..=VERSION).map(drop)
+    check_whole(&open(copy)?, VERSION..=VERSION).map(drop)
 }
 
 /// Fails unless a database is mcpd's, has one of these schemas, and each of its pages is as it must be; returns its
@@ -187,6 +191,11 @@ pub(super) fn check_whole(connection: &Connection, versions: RangeInclusive<u32>
     Ok(version)
 }
 
-pub(super) fn flags() -> OpenFlags {
-    OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX
+/// Opens a database to go through all of it, without writing.
+pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    // SQLite takes a negative number for KiB.
+    connection.pragma_update(None, "cache_size", -CACHE)?;
+    Ok(connection)
 }

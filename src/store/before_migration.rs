@@ -5,8 +5,6 @@ use std::io::{self, BufRead as _, BufReader};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
-
 use super::backup::{self, CopyError, HEADROOM, Unfinished, check_whole, fill, make_file};
 use super::folder::folder_of;
 use super::go_on::GoOn;
@@ -36,7 +34,7 @@ pub(super) fn keep(database: &Path, version: u32, go_on: &GoOn) -> Result<Kept, 
     backup::remove(&unfinished.0)?;
     let file = make_file(&unfinished.0)?;
     fill(database, &unfinished.0, go_on)?;
-    let copy = Connection::open_with_flags(&unfinished.0, backup::flags())?;
+    let copy = backup::open(&unfinished.0)?;
     go_on.watch(&copy)?;
     check_whole(&copy, version..=version)?;
     file.sync_all()?;
