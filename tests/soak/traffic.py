@@ -103,10 +103,12 @@ class Traffic:
 
     async def upload(self, public):
         key, content = self.plan["key"], self.random.randbytes(self.random.randrange(1, 200_000))
-        part = 'Content-Disposition: form-data; name="'
-        form = f'--b\r\n{part}purpose"\r\n\r\nuser_data\r\n--b\r\n{part}file"; filename="a.bin"\r\n\r\n'.encode()
-        headers = {"Content-Type": "multipart/form-data; boundary=b"}
-        form += content + b"\r\n--b--\r\n"
+        # Long enough that it is never in the content.
+        edge = self.random.randbytes(16).hex()
+        part = f'--{edge}\r\nContent-Disposition: form-data; name="'
+        form = f'{part}purpose"\r\n\r\nuser_data\r\n{part}file"; filename="a.bin"\r\n\r\n'.encode()
+        headers = {"Content-Type": f"multipart/form-data; boundary={edge}"}
+        form += content + f"\r\n--{edge}--\r\n".encode()
         made = (await self.ask(public, [200], "POST", "/v1/files", key, form, headers)).json()
         path = f"/v1/files/{made['id']}"
         back = await self.ask(public, [200], "GET", f"{path}/content", key)
