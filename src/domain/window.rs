@@ -15,9 +15,9 @@ const SLICE: Duration = Duration::from_secs(1);
 /// late, and only if another followed it within that second.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Window {
-    /// The slice that requests join, and the time that the oldest leaves by: most requests look at nothing else, so
-    /// both are here and not behind a pointer.
+    /// The slice that requests join. Most look at it and at `oldest_last` alone, so both are not behind a pointer.
     newest: Option<Slice>,
+    /// The last time of the oldest slice; zero where there is none.
     oldest_last: Duration,
     /// All others, oldest first.
     older: VecDeque<Slice>,
@@ -92,7 +92,7 @@ impl Window {
 
     /// Returns a window with these slices, oldest first: what was kept before a restart.
     pub fn restore(slices: impl IntoIterator<Item = Slice>) -> Self {
-        let mut older: VecDeque<Slice> = slices.into_iter().collect();
+        let mut older: VecDeque<Slice> = slices.into_iter().filter(|slice| slice.count > 0).collect();
         let used = older.iter().map(|slice| slice.count).sum();
         let oldest_last = older.front().map_or(Duration::ZERO, |slice| slice.last);
         let newest = older.pop_back();
@@ -101,8 +101,8 @@ impl Window {
 
     fn forget_before(&mut self, now: Duration) {
         while self.used > 0 && now.saturating_sub(self.oldest_last) >= SPAN {
-            let oldest = self.older.pop_front().or_else(|| self.newest.take());
-            self.used -= oldest.map_or(self.used, |slice| slice.count);
+            let Some(oldest) = self.older.pop_front().or_else(|| self.newest.take()) else { break };
+            self.used -= oldest.count;
             let next = self.older.front().copied().or(self.newest);
             self.oldest_last = next.map_or(Duration::ZERO, |slice| slice.last);
         }
@@ -212,7 +212,68 @@ mod tests {
         assert_eq!(window.newest.map(|slice| slice.last), Some(ms(1_000)));
     }
 
+    /// The same, as plainly as can be: all slices in one list, looked through each time.
+    #[derive(Default)]
+    struct Plain(Vec<Slice>);
+
+    impl Plain {
+        fn used(&self) -> u32 {
+            self.0.iter().map(|slice| slice.count).sum()
+        }
+
+        fn forget_before(&mut self, now: Duration) {
+            while self.0.first().is_some_and(|slice| now.saturating_sub(slice.last) >= SPAN) {
+                self.0.remove(0);
+            }
+        }
+
+        fn take(&mut self, limit: u32, now: Duration) -> Result<Quota, Quota> {
+            let now = self.0.last().map_or(now, |slice| now.max(slice.last));
+            self.forget_before(now);
+            if self.used() >= limit {
+                return Err(self.peek(limit, now));
+            }
+            match self.0.last_mut() {
+                Some(slice) if now < slice.first + SLICE => {
+                    *slice = Slice { last: now, count: slice.count + 1, ..*slice };
+                }
+                _ => self.0.push(Slice { first: now, last: now, count: 1 }),
+            }
+            Ok(self.peek(limit, now))
+        }
+
+        fn peek(&mut self, limit: u32, now: Duration) -> Quota {
+            self.forget_before(now);
+            let remaining = limit.saturating_sub(self.used());
+            let must_leave = if remaining == 0 { self.used() - limit + 1 } else { 1 };
+            let reached = (1..=self.0.len())
+                .find(|count| self.0[..*count].iter().map(|slice| slice.count).sum::<u32>() >= must_leave);
+            let reset =
+                reached.map_or(Duration::ZERO, |count| (self.0[count - 1].last + SPAN).saturating_sub(now));
+            Quota { limit, remaining, reset }
+        }
+    }
+
     proptest! {
+        #[test]
+        fn it_tells_what_one_list_of_slices_tells(
+            // Back by as much as threads may be late, on by more than the whole window.
+            steps in proptest::collection::vec((-300..70_000_i64, any::<bool>(), 0..30_u32, any::<bool>()), 1..300),
+        ) {
+            let (mut window, mut plain, mut now) = (Window::default(), Plain::default(), 1_000_i64);
+            for (step, is_short, limit, takes) in steps {
+                now = (now + if is_short { step % 700 } else { step }).max(0);
+                let at = ms(now.unsigned_abs());
+                if takes {
+                    prop_assert_eq!(window.take(limit, at), plain.take(limit, at));
+                } else {
+                    prop_assert_eq!(window.peek(limit, at), plain.peek(limit, at));
+                }
+                prop_assert!(window.slices().eq(plain.0.iter().copied()));
+                prop_assert_eq!(&Window::restore(window.slices()), &window);
+            }
+        }
+
         /// The promise itself, checked against a plain log of every request let through.
         #[test]
         fn no_sixty_seconds_let_through_more_than_the_limit(

@@ -20,8 +20,8 @@ const UNFINISHED: &str = ".backup-unfinished";
 /// What a copy leaves free on the disk, in bytes, so that all else goes on.
 pub(super) const HEADROOM: u64 = 8 * 1024 * 1024;
 
-/// What a connection that goes through all of a database keeps in memory, in KiB: little is read twice, and the memory
-/// would stay with the process.
+/// What a connection that goes through all of a database keeps in memory, in KiB. More would stay with the process, and
+/// the system keeps the pages that are read again.
 const CACHE: i32 = 512;
 
 /// A copy that is checked and ready to be read. Its space on the disk is free again once it is dropped.

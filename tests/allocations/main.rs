@@ -42,7 +42,7 @@ fn admission_allocates_nothing_whether_it_admits_or_refuses() {
         let request = Request { bearer: Some(token.expose().as_bytes()), client: Some(client), peer: client };
         gate.admit(&request, Demand::Scope(Scope::ChatsCreate), clock.now()).is_ok()
     };
-    // The first of a second makes room for it in the key's window, and tells the background writer.
+    // A key's first request makes what its use calls for, and tells the background writer.
     assert!(tokens.iter().all(&admit));
 
     let _profiler = dhat::Profiler::builder().testing().build();

@@ -79,6 +79,24 @@ fn a_form_that_is_cut_short_is_refused_wherever_that_is() {
     }
 }
 
+/// Not as RFC 2046 has it, but as the library reads forms: docs/api.md tells of it.
+#[test]
+fn a_boundary_behind_a_lone_carriage_return_ends_a_part_too() {
+    let server = TestServer::start();
+    let (key, _) = server.key(json!({}));
+    let before = content(CHUNK);
+    for (behind, status) in [("\n", 400), ("x\ny", 400), ("", 200), ("xy", 200)] {
+        let bytes = [&before[..], format!("\r--{BOUNDARY}{behind}").as_bytes()].concat();
+        let answer = server.call(&key, upload("a", &bytes));
+        assert_eq!(answer.status, status, "{behind:?}: {}", answer.text());
+        if status == 200 {
+            assert_eq!(answer.json()["sha256"], super::sha256(&before), "{behind:?}");
+        } else {
+            assert_eq!(kept(&server), NOTHING, "{behind:?}");
+        }
+    }
+}
+
 /// What is wrong, the parts, and the status and the words that say so.
 type Case = (&'static str, Vec<Vec<u8>>, u16, &'static [&'static str]);
 
