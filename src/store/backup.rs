@@ -8,21 +8,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 
 use super::folder::existing_folder_of;
 use super::migrate::{self, APPLICATION_ID, VERSION};
-use super::open::beside;
+use super::open::{READ_ONLY, READER_CACHE, beside};
 use super::{GoOn, Store, StoreError, before_migration, before_restore, put_back, restore};
 
 /// Behind the database's name: a copy that is being made. It has no name any more when its bytes are handed out.
 const UNFINISHED: &str = ".backup-unfinished";
 /// What a copy leaves free on the disk, in bytes, so that all else goes on.
 pub(super) const HEADROOM: u64 = 8 * 1024 * 1024;
-
-/// What a connection that goes through all of a database keeps in memory, in KiB. More would stay with the process, and
-/// the system keeps the pages that are read again.
-const CACHE: i32 = 512;
 
 /// A copy that is checked and ready to be read. Its space on the disk is free again once it is dropped.
 #[derive(Debug)]
@@ -191,11 +187,11 @@ pub(super) fn check_whole(connection: &Connection, versions: RangeInclusive<u32>
     Ok(version)
 }
 
-/// Opens a database to go through all of it, without writing.
+/// Opens a database to go through all of it, without writing. It keeps no more of it in memory than other readers do:
+/// that would stay with the process, and the system keeps the pages that are read again.
 pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+    let connection = Connection::open_with_flags(path, READ_ONLY)?;
     // SQLite takes a negative number for KiB.
-    connection.pragma_update(None, "cache_size", -CACHE)?;
+    connection.pragma_update(None, "cache_size", -READER_CACHE)?;
     Ok(connection)
 }

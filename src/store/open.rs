@@ -27,8 +27,9 @@ use crate::latest::Latest;
 /// Readers at once; more would only queue for the same two cores and the same disk.
 const READERS: u32 = 4;
 /// What a reader keeps in memory, in KiB.
-const READER_CACHE: i32 = 512;
-const READ_ONLY: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+pub(super) const READER_CACHE: i32 = 512;
+pub(super) const READ_ONLY: OpenFlags =
+    OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
 /// A database that cannot be used as it is.
 #[derive(Debug, thiserror::Error)]
